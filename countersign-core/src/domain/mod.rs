@@ -1,0 +1,20 @@
+//! The rules, in the words of the product.
+//!
+//! A listener makes an [`attempt::Attempt`]; the store gives the
+//! [`subject::Subject`] that it names; [`validate::decide`] returns a
+//! [`verdict::Decision`] that carries the [`counter::Change`] which must be
+//! durable before an acceptance leaves.
+
+pub mod account;
+pub mod attempt;
+pub mod counter;
+pub mod event;
+pub mod id;
+pub mod lockout;
+pub mod name;
+pub mod policy;
+pub mod subject;
+pub mod time;
+pub mod token;
+pub mod validate;
+pub mod verdict;

@@ -1,0 +1,55 @@
+//! An account with all that a decision about it needs.
+
+use super::{
+    account::Account,
+    counter::{FailureCounter, TokenCounter},
+    token::Token,
+};
+use crate::secret::Secret;
+
+/// An account with its failures and its tokens.
+///
+/// `S` is what stands for a token's shared secret: sealed as it comes from the
+/// store, or in clear as the decision needs it.
+#[derive(Debug, Clone)]
+pub struct Subject<S> {
+    /// The account.
+    pub account: Account,
+    /// Its failures since the last success.
+    pub failures: FailureCounter,
+    /// The tokens assigned to it.
+    pub tokens: Vec<Holding<S>>,
+}
+
+/// One token of a subject.
+#[derive(Debug, Clone)]
+pub struct Holding<S> {
+    /// The token.
+    pub token: Token,
+    /// Its counter.
+    pub counter: TokenCounter,
+    /// Its shared secret; `None` for a remote token.
+    pub secret: Option<S>,
+}
+
+/// A shared secret in clear.
+pub type ClearSecret = Secret<Vec<u8>>;
+
+impl<S> Subject<S> {
+    /// The same subject with every secret opened by `open`.
+    ///
+    /// # Errors
+    ///
+    /// The first error of `open`.
+    pub fn try_map<T, E>(
+        self,
+        mut open: impl FnMut(&Token, S) -> Result<T, E>,
+    ) -> Result<Subject<T>, E> {
+        let mut tokens = Vec::with_capacity(self.tokens.len());
+        for Holding { token, counter, secret } in self.tokens {
+            let secret = secret.map(|sealed| open(&token, sealed)).transpose()?;
+            tokens.push(Holding { token, counter, secret });
+        }
+        Ok(Subject { account: self.account, failures: self.failures, tokens })
+    }
+}

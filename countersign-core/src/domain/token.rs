@@ -1,0 +1,72 @@
+//! Tokens: what they are, what they are set to, whether they may be used.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    account::Validity,
+    id::{AccountId, PersonId, TokenId},
+};
+use crate::oath::hotp::{Algorithm, Digits};
+
+/// A device or app with a shared secret, or one that an upstream knows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Token {
+    /// The identifier, drawn at creation.
+    pub id: TokenId,
+    /// What administrators call it: a serial number, "Alice's phone".
+    pub label: String,
+    /// The owner.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<PersonId>,
+    /// The accounts that may use it.
+    pub accounts: Vec<AccountId>,
+    /// How its passcodes come about.
+    pub kind: TokenKind,
+    /// The hash of the PIN in front of the OTP (PHC string), if a PIN is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pin: Option<PinHash>,
+    /// Switched off by an administrator.
+    #[serde(default)]
+    pub disabled: bool,
+    /// When the token may be used.
+    #[serde(default)]
+    pub validity: Validity,
+}
+
+/// How the passcodes of a token come about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case")]
+pub enum TokenKind {
+    /// Event-based, RFC 4226.
+    Hotp {
+        /// The HMAC's hash.
+        algorithm: Algorithm,
+        /// Length of an OTP.
+        digits: Digits,
+    },
+    /// Time-based, RFC 6238.
+    Totp {
+        /// The HMAC's hash.
+        algorithm: Algorithm,
+        /// Length of an OTP.
+        digits: Digits,
+        /// Length of a time step in seconds; at least 1.
+        period: std::num::NonZeroU32,
+    },
+    /// The upstream of this name decides.
+    Remote {
+        /// The name of the upstream in the config.
+        upstream: String,
+    },
+}
+
+/// The hash of a PIN, a PHC string. What is hashed is the PIN as typed.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PinHash(pub String);
+
+impl std::fmt::Debug for PinHash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("PinHash(..)")
+    }
+}

@@ -1,0 +1,20 @@
+//! The rules and wire formats of Countersign: bytes and values in, bytes and values out.
+//!
+//! In reading order:
+//!
+//! * [`secret`]: the one type that may hold a passcode, PIN or shared secret.
+//! * [`oath`]: one-time passwords, RFC 4226 and RFC 6238.
+//! * [`domain`]: accounts, tokens, attempts, and the decision about an attempt.
+//! * [`wire`]: what travels: RADIUS packets, MS-OTPCE documents.
+//! * [`pki`]: certificates and requests as data; prepares and completes, never holds a key.
+//!
+//! What is not here: sockets, files, threads, async, a clock, randomness, logging.
+//! Time and random bytes are arguments. The crate `countersign` drives it.
+
+#![deny(missing_docs)]
+
+pub mod domain;
+pub mod oath;
+pub mod pki;
+pub mod secret;
+pub mod wire;

@@ -1,0 +1,1 @@
+//! `otpauth://` URIs, by which authenticator apps take over a token.

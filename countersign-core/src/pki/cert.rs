@@ -1,0 +1,1 @@
+//! Certificates: prepared, linted, signed elsewhere, completed (RFC 5280).

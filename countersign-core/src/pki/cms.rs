@@ -1,0 +1,1 @@
+//! CMS SignedData from parts (RFC 5652).

@@ -1,0 +1,1 @@
+//! Revocation lists: prepared, signed elsewhere, completed (RFC 5280 §5).

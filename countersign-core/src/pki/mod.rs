@@ -1,0 +1,14 @@
+//! Certificates and requests as data: prepared here, signed elsewhere, completed here.
+
+pub mod algorithm;
+pub mod cert;
+pub mod cmc;
+pub mod cms;
+pub mod crl;
+pub mod csr;
+pub mod dn;
+pub mod extension;
+pub mod oid;
+pub mod pkcs12;
+pub mod profile;
+pub mod request;

@@ -1,0 +1,1 @@
+//! Object identifiers of the field, by their names.

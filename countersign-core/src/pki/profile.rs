@@ -1,0 +1,1 @@
+//! Certificate profiles: as written, and checked.

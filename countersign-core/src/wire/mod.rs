@@ -1,0 +1,4 @@
+//! What travels: protocol codecs that know bytes, not users.
+
+pub mod otpce;
+pub mod radius;

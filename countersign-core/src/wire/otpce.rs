@@ -1,0 +1,1 @@
+//! MS-OTPCE documents: `signCertRequest` and `signCertResponse` ([MS-OTPCE] §2.2).

@@ -1,0 +1,1 @@
+//! Codes and attribute numbers; unknown ones survive.

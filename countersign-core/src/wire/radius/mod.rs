@@ -1,0 +1,8 @@
+//! RADIUS packets (RFC 2865), authenticated before anything in them is believed.
+
+pub mod attribute;
+pub mod authenticator;
+pub mod dictionary;
+pub mod packet;
+pub mod password;
+pub mod repeat;

@@ -1,0 +1,1 @@
+//! The packet: header, reading, writing (RFC 2865 §3).

@@ -1,0 +1,1 @@
+//! Administer: accounts, tokens, certificates.

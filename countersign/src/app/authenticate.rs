@@ -1,0 +1,1 @@
+//! Authenticate: an attempt in, a verdict out, with nothing accepted before it is durable.

@@ -1,0 +1,1 @@
+//! Issue: what a valid signing certificate vouches for becomes a logon certificate.

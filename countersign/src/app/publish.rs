@@ -1,0 +1,1 @@
+//! Publish: the revocation list, signed anew before it runs out.

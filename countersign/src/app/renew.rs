@@ -1,0 +1,1 @@
+//! Renew: the signing certificate, at half of its life.

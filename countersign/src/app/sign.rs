@@ -1,0 +1,1 @@
+//! Sign: a checked certificate request leaves with the RA's signature.

@@ -1,0 +1,1 @@
+//! The EST client: fullcmc for logons, simpleenroll for the RA.

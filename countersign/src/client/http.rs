@@ -1,0 +1,1 @@
+//! HTTPS requests with a client certificate.

@@ -1,0 +1,1 @@
+//! kinit with PKINIT: the key is handed over in memory.

@@ -1,0 +1,8 @@
+//! Who is asked: upstream servers, other CAs, the daemon itself.
+
+pub mod control;
+pub mod est;
+pub mod http;
+pub mod kerberos;
+pub mod otpce;
+pub mod radius;

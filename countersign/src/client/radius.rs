@@ -1,0 +1,1 @@
+//! The RADIUS client: upstream servers in order, fail-over on silence only.

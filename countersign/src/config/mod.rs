@@ -1,0 +1,1 @@
+//! The config, checked: what the daemon is to do.

@@ -1,0 +1,18 @@
+//! Countersign acts: it listens, stores, signs and asks. What it decides by is `countersign-core`.
+//!
+//! Calls go down this list, values come back up, nothing calls back:
+//!
+//! * [`listener`]: everything that takes requests from peers.
+//! * [`app`]: one file per use case: load, decide, commit, record.
+//! * [`store`], [`signer`], [`client`]: what is kept, what signs, who is asked.
+//! * [`vault`], [`audit`], [`clock`], [`config`]: what all of them need.
+
+pub mod app;
+pub mod audit;
+pub mod client;
+pub mod clock;
+pub mod config;
+pub mod listener;
+pub mod signer;
+pub mod store;
+pub mod vault;

@@ -1,0 +1,9 @@
+//! Everything that takes requests from peers.
+
+pub mod control;
+pub mod est;
+pub mod http;
+pub mod otpce;
+pub mod publish;
+pub mod radius;
+pub mod tls;

@@ -1,0 +1,1 @@
+//! Plain HTTP: revocation list, CA certificate, health.

@@ -1,0 +1,1 @@
+//! The RADIUS listener: datagrams in, answers or silence out.

@@ -1,0 +1,1 @@
+//! TLS: server keys, and client certificates that are examined, not just demanded.

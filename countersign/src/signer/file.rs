@@ -1,0 +1,1 @@
+//! Private keys in PKCS#8 PEM files, and the verification of signatures.

@@ -1,0 +1,1 @@
+//! The embedded store: records in redb, counters in a journal.

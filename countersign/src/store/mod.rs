@@ -1,0 +1,166 @@
+//! The store: what a site keeps, behind one contract with several implementations.
+//!
+//! Records (accounts, persons, tokens, certificates) change rarely and are
+//! written one by one. Counters move at every attempt, by [`Store::commit`],
+//! and only from the value that the decision was made on.
+
+use std::{future::Future, pin::Pin};
+
+use countersign_core::domain::{
+    account::{Account, Person},
+    counter::Change,
+    id::{AccountId, PersonId, TokenId},
+    name::{LoginKey, Site},
+    subject::Subject,
+    time::UnixTime,
+    token::Token,
+};
+use serde::{Deserialize, Serialize};
+
+pub mod embedded;
+pub mod memory;
+
+/// A shared secret as it is kept: sealed under the master key, bound to its token.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SealedSecret(pub String);
+
+/// What a store method returns: a future that may be waited for on any thread.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
+
+/// The contract of every store. `countersign/tests/stores.rs` holds each implementation to it.
+///
+/// Every method that changes something has made the change durable when its
+/// future is ready with `Ok`. After `Err` the change may have happened or not.
+pub trait Store: Send + Sync + 'static {
+    /// The account of this name with its failures, tokens and counters.
+    fn find(&self, key: &LoginKey) -> Answer<'_, Option<Subject<SealedSecret>>>;
+
+    /// Moves counters: all of them if every `from` still holds, or none.
+    fn commit(&self, change: Change) -> Answer<'_, Committed>;
+
+    /// Adds an account. Its login keys must be free.
+    fn insert_account(&self, account: Account, site: Site) -> Answer<'_, ()>;
+    /// Replaces the account of the same id, and its login keys.
+    fn replace_account(&self, account: Account, site: Site) -> Answer<'_, ()>;
+    /// Removes an account, its login keys and its failures; tokens lose the assignment.
+    fn remove_account(&self, id: AccountId) -> Answer<'_, ()>;
+    /// Up to `limit` accounts in order of their ids, after `after`.
+    fn accounts(&self, after: Option<AccountId>, limit: usize) -> Answer<'_, Vec<Account>>;
+
+    /// Adds or replaces a person.
+    fn put_person(&self, person: Person) -> Answer<'_, ()>;
+    /// The person of this id.
+    fn person(&self, id: PersonId) -> Answer<'_, Option<Person>>;
+
+    /// Adds a token; its accounts must exist. Its counter begins at `next = first`.
+    fn insert_token(
+        &self,
+        token: Token,
+        secret: Option<SealedSecret>,
+        first: u64,
+    ) -> Answer<'_, ()>;
+    /// Replaces the token of the same id; its secret and counter stay.
+    fn replace_token(&self, token: Token) -> Answer<'_, ()>;
+    /// Removes a token with its secret. Its counter is kept, so that nothing spent comes back.
+    fn remove_token(&self, id: TokenId) -> Answer<'_, ()>;
+    /// Up to `limit` tokens in order of their ids, after `after`.
+    fn tokens(&self, after: Option<TokenId>, limit: usize) -> Answer<'_, Vec<Token>>;
+
+    /// Records a certificate that is about to be signed. Its serial number must be new.
+    fn insert_certificate(&self, certificate: CertificateRecord) -> Answer<'_, ()>;
+    /// Marks a certificate as revoked.
+    fn revoke_certificate(&self, serial: String, at: UnixTime) -> Answer<'_, ()>;
+    /// Up to `limit` certificates in order of their serial numbers, after `after`.
+    fn certificates(
+        &self,
+        after: Option<String>,
+        limit: usize,
+    ) -> Answer<'_, Vec<CertificateRecord>>;
+    /// Forgets certificates that expired before `before`; returns how many.
+    fn prune_certificates(&self, before: UnixTime) -> Answer<'_, u64>;
+
+    /// A number that grows with every call and is never given twice (CRL numbers).
+    fn next_number(&self, series: &'static str) -> Answer<'_, u64>;
+}
+
+/// What became of a [`Change`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use = "only Done allows an acceptance to leave"]
+pub enum Committed {
+    /// Every counter was moved, durably.
+    Done,
+    /// Somebody else moved one of them first; nothing was moved.
+    Conflict,
+}
+
+/// A certificate that the embedded CA issued or was about to issue.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CertificateRecord {
+    /// Serial number, lower-case hexadecimal.
+    pub serial: String,
+    /// The profile it was issued by.
+    pub profile: String,
+    /// The subject, RFC 4514.
+    pub subject: String,
+    /// The account, if it is for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<AccountId>,
+    /// SHA-256 of the request, hexadecimal.
+    pub request_sha256: String,
+    /// Serial number of the signing certificate that vouched for it, hexadecimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signer_serial: Option<String>,
+    /// First second of validity.
+    pub not_before: UnixTime,
+    /// Last second of validity.
+    pub not_after: UnixTime,
+    /// When it was revoked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoked: Option<UnixTime>,
+}
+
+/// What can go wrong with a store, grouped by whose fault it is.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Caller: a login key is taken.
+    #[error("the login name {name:?} is taken by account {account}")]
+    NameTaken {
+        /// The name.
+        name: String,
+        /// Who has it.
+        account: AccountId,
+    },
+    /// Caller: what is to be changed is not there.
+    #[error("there is no {what} {id}")]
+    NotFound {
+        /// The kind of record.
+        what: &'static str,
+        /// Its id.
+        id: String,
+    },
+    /// Caller: what is to be added is there already.
+    #[error("there is a {what} {id} already")]
+    Exists {
+        /// The kind of record.
+        what: &'static str,
+        /// Its id.
+        id: String,
+    },
+    /// Operator: the store cannot be opened or used.
+    #[error("{object}: {cause}")]
+    Unusable {
+        /// The file or address.
+        object: String,
+        /// What is wrong.
+        cause: String,
+    },
+    /// Us or the disk: what was read makes no sense.
+    #[error("{object} is damaged: {cause}")]
+    Damaged {
+        /// The file, table or record.
+        object: String,
+        /// What is wrong.
+        cause: String,
+    },
+}

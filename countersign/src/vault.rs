@@ -1,0 +1,210 @@
+//! Shared secrets at rest: sealed with AES-256-GCM under the master key, bound to their token.
+//!
+//! A sealed secret is base64url of a random 96-bit nonce, the ciphertext and the
+//! 128-bit tag. The token's id is the associated data, so a secret that was
+//! moved to another token's record does not open.
+
+use std::{fs, io, path::Path};
+
+use aws_lc_rs::{
+    aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey},
+    digest, rand,
+};
+use countersign_core::{domain::id::TokenId, secret::Secret};
+use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
+use rustix::fs::Mode;
+
+use crate::store::SealedSecret;
+
+/// The master key, ready to seal and open.
+pub struct Vault {
+    key: RandomizedNonceKey,
+    key_id: String,
+}
+
+/// What can go wrong with the master key or a sealed secret.
+#[derive(Debug, thiserror::Error)]
+pub enum VaultError {
+    /// Operator: the key file cannot be read.
+    #[error("master key {path}: {cause}")]
+    Unreadable {
+        /// The file.
+        path: String,
+        /// What is wrong.
+        cause: io::Error,
+    },
+    /// Operator: the key file holds something else.
+    #[error(
+        "master key {path}: it must hold 64 hexadecimal digits, as `countersign init` writes them"
+    )]
+    Malformed {
+        /// The file.
+        path: String,
+    },
+    /// A sealed secret does not open: another master key, another token, or damage.
+    #[error(
+        "the secret of token {0} does not open with this master key; is it the key that this store was made with?"
+    )]
+    DoesNotOpen(TokenId),
+    /// The operating system gave no randomness, or a secret was far too long.
+    #[error("the secret of token {0} could not be sealed")]
+    CannotSeal(TokenId),
+}
+
+impl Vault {
+    /// Draws a new master key and writes it to a file that only its owner can read.
+    ///
+    /// # Errors
+    ///
+    /// The file exists or cannot be written.
+    pub fn create(path: &Path) -> Result<Self, VaultError> {
+        let mut octets = Secret::new([0; 32]);
+        octets = fill_random(octets).map_err(|cause| unreadable(path, cause))?;
+        write_new(path, HEXLOWER.encode(octets.expose()).as_bytes())
+            .map_err(|cause| unreadable(path, cause))?;
+        Ok(Self::from_key(&octets))
+    }
+
+    /// Reads the master key.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read or does not hold a key.
+    pub fn open(path: &Path) -> Result<Self, VaultError> {
+        let text = fs::read_to_string(path).map_err(|cause| unreadable(path, cause))?;
+        let text = Secret::new(text);
+        let octets = HEXLOWER.decode(text.expose().trim().as_bytes()).ok().map(Secret::new);
+        let key = octets.and_then(|octets| <[u8; 32]>::try_from(octets.expose_bytes()).ok());
+        let key = key.ok_or_else(|| VaultError::Malformed { path: path.display().to_string() })?;
+        Ok(Self::from_key(&Secret::new(key)))
+    }
+
+    fn from_key(octets: &Secret<[u8; 32]>) -> Self {
+        let key = RandomizedNonceKey::new(&AES_256_GCM, octets.expose())
+            .expect("AES-256 takes a key of 32 octets");
+        let mut named = Secret::new(b"countersign master key id".to_vec());
+        named = Secret::new([named.expose_bytes(), octets.expose()].concat());
+        let id = digest::digest(&digest::SHA256, named.expose_bytes());
+        Self { key, key_id: HEXLOWER.encode(&id.as_ref()[..8]) }
+    }
+
+    /// Names the key without telling it; a store remembers which key it belongs to.
+    #[must_use]
+    pub fn key_id(&self) -> &str {
+        &self.key_id
+    }
+
+    /// Seals a shared secret for a token.
+    ///
+    /// # Errors
+    ///
+    /// The operating system gave no randomness.
+    pub fn seal(&self, token: TokenId, secret: &[u8]) -> Result<SealedSecret, VaultError> {
+        let mut sealed = secret.to_vec();
+        let nonce = self
+            .key
+            .seal_in_place_append_tag(Aad::from(token.as_bytes()), &mut sealed)
+            .map_err(|_| VaultError::CannotSeal(token))?;
+        let mut whole = nonce.as_ref().to_vec();
+        whole.append(&mut sealed);
+        Ok(SealedSecret(BASE64URL_NOPAD.encode(&whole)))
+    }
+
+    /// Opens the shared secret of a token.
+    ///
+    /// # Errors
+    ///
+    /// It was sealed with another key or for another token, or is damaged.
+    pub fn open_secret(
+        &self,
+        token: TokenId,
+        sealed: &SealedSecret,
+    ) -> Result<Secret<Vec<u8>>, VaultError> {
+        let whole = BASE64URL_NOPAD.decode(sealed.0.as_bytes()).ok();
+        let opened = whole.as_ref().and_then(|whole| {
+            let (nonce, rest) = whole.split_at_checked(NONCE_LEN)?;
+            let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
+            let mut clear = zeroize::Zeroizing::new(rest.to_vec());
+            let length =
+                self.key.open_in_place(nonce, Aad::from(token.as_bytes()), &mut clear).ok()?.len();
+            Some(Secret::new(clear[..length].to_vec()))
+        });
+        opened.ok_or(VaultError::DoesNotOpen(token))
+    }
+}
+
+/// Fills an array from the operating system's random source.
+///
+/// # Errors
+///
+/// The operating system gave no randomness.
+pub fn fill_random<const N: usize>(secret: Secret<[u8; N]>) -> io::Result<Secret<[u8; N]>> {
+    let mut octets = *secret.expose();
+    rand::fill(&mut octets).map_err(|_| io::Error::other("no randomness from the system"))?;
+    Ok(Secret::new(octets))
+}
+
+/// Writes a file that must not exist yet, readable by its owner only, and flushes it.
+///
+/// # Errors
+///
+/// The file exists or cannot be written.
+pub fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
+    use std::{io::Write, os::unix::fs::OpenOptionsExt};
+
+    let mode = (Mode::RUSR | Mode::WUSR).bits();
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
+    file.write_all(content)?;
+    file.sync_all()
+}
+
+fn unreadable(path: &Path, cause: io::Error) -> VaultError {
+    VaultError::Unreadable { path: path.display().to_string(), cause }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn vault() -> Vault {
+        Vault::from_key(&Secret::new([7; 32]))
+    }
+
+    const TOKEN: TokenId = TokenId::from_bytes([1; 16]);
+    const OTHER: TokenId = TokenId::from_bytes([2; 16]);
+
+    #[test]
+    fn opens_what_it_sealed() {
+        let sealed = vault().seal(TOKEN, b"12345678901234567890").unwrap();
+        let opened = vault().open_secret(TOKEN, &sealed).unwrap();
+        assert_eq!(opened.expose_bytes(), b"12345678901234567890");
+    }
+
+    #[test]
+    fn refuses_another_token_another_key_and_damage() {
+        let sealed = vault().seal(TOKEN, b"12345678901234567890").unwrap();
+        assert!(vault().open_secret(OTHER, &sealed).is_err());
+        let other = Vault::from_key(&Secret::new([8; 32]));
+        assert!(other.open_secret(TOKEN, &sealed).is_err());
+        for damaged in
+            [String::new(), "AAAA".into(), format!("{}A", &sealed.0[..sealed.0.len() - 1])]
+        {
+            let result = vault().open_secret(TOKEN, &SealedSecret(damaged.clone()));
+            assert!(result.is_err() || damaged == sealed.0, "{damaged}");
+        }
+    }
+
+    #[test]
+    fn two_sealings_differ() {
+        assert_ne!(vault().seal(TOKEN, b"same").unwrap(), vault().seal(TOKEN, b"same").unwrap());
+    }
+
+    #[test]
+    fn key_file_survives_and_is_not_overwritten() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("master.key");
+        let id = Vault::create(&path).unwrap().key_id().to_owned();
+        assert_eq!(Vault::open(&path).unwrap().key_id(), id);
+        assert!(Vault::create(&path).is_err());
+    }
+}
