@@ -1,1 +1,251 @@
 //! TLS: server keys, and client certificates that are examined, not just demanded.
+//!
+//! A client without a usable certificate is let through the handshake, so that
+//! it can be told 403 and the log can say which of absent, untrusted, expired
+//! or revoked it was, instead of the connection being cut without a word.
+//! Possession of the private key is always proved in the handshake.
+
+use std::sync::Arc;
+
+use countersign_core::domain::time::UnixTime;
+use rustls::{
+    CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, ServerConfig,
+    SignatureScheme,
+    client::danger::HandshakeSignatureValid,
+    crypto::{CryptoProvider, aws_lc_rs},
+    pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, UnixTime as TlsTime},
+    server::{
+        WebPkiClientVerifier,
+        danger::{ClientCertVerified, ClientCertVerifier},
+    },
+};
+use x509_cert::{
+    Certificate,
+    der::{Decode, Encode},
+    ext::pkix::{SubjectAltName, name::GeneralName},
+};
+
+/// What a client showed in the handshake. Every request carries it as an extension.
+#[derive(Debug, Clone)]
+pub enum ClientCertificate {
+    /// No certificate.
+    Absent,
+    /// A certificate that is not accepted.
+    Refused(Refusal),
+    /// A certificate that chains to a trust anchor and is valid now.
+    Trusted(Arc<Machine>),
+}
+
+/// The holder of a trusted client certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Machine {
+    /// The subject, RFC 4514; may be empty.
+    pub subject: String,
+    /// Serial number, lower-case hexadecimal.
+    pub serial: String,
+    /// The dNSNames of the subject alternative name, in lower case.
+    pub dns_names: Vec<String>,
+    /// The certificate, DER.
+    pub der: Vec<u8>,
+}
+
+/// Why a client certificate is not accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// No path to a trust anchor, not for client authentication, or malformed.
+    Untrusted,
+    /// On a revocation list.
+    Revoked,
+    /// Expired or not yet valid.
+    OutOfDate,
+}
+
+impl ClientCertificate {
+    /// The sub-code that Internet Information Services logs for a refusal; `None` if trusted.
+    #[must_use]
+    pub fn http_sub_code(&self) -> Option<&'static str> {
+        match self {
+            Self::Absent => Some("403.7"),
+            Self::Refused(Refusal::Revoked) => Some("403.13"),
+            Self::Refused(Refusal::Untrusted) => Some("403.16"),
+            Self::Refused(Refusal::OutOfDate) => Some("403.17"),
+            Self::Trusted(_) => None,
+        }
+    }
+
+    /// The name of the holder for log and audit: the first dNSName, or else the subject.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Absent | Self::Refused(_) => "",
+            Self::Trusted(machine) => machine.name(),
+        }
+    }
+}
+
+impl Machine {
+    /// The first dNSName, or else the subject.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.dns_names.first().map_or(&self.subject, |name| name)
+    }
+
+    fn read(der: &[u8]) -> Option<Self> {
+        let certificate = Certificate::from_der(der).ok()?;
+        let tbs = certificate.tbs_certificate();
+        let san = tbs.get_extension::<SubjectAltName>().ok().flatten();
+        let names = san.map(|(_, san)| san.0).unwrap_or_default();
+        let dns_names = names.iter().filter_map(|name| {
+            let GeneralName::DnsName(name) = name else { return None };
+            Some(name.as_str().to_lowercase())
+        });
+        Some(Self {
+            subject: tbs.subject().to_string(),
+            serial: data_encoding::HEXLOWER.encode(tbs.serial_number().as_bytes()),
+            dns_names: dns_names.collect(),
+            der: certificate.to_der().ok()?,
+        })
+    }
+}
+
+/// What is wrong with the files of a TLS listener.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// Operator: certificate and key do not fit, or are of a kind that TLS does not know.
+    #[error("the TLS server certificate and its key cannot be used: {0}")]
+    ServerKey(Error),
+    /// Operator: trust anchors or revocation lists cannot be used.
+    #[error("the trust anchors for client certificates cannot be used: {0}")]
+    TrustAnchors(String),
+}
+
+/// Examines client certificates after the handshake.
+#[derive(Debug, Clone)]
+pub struct Examiner(Arc<dyn ClientCertVerifier>);
+
+impl Examiner {
+    /// An examiner for certificates that chain to `anchors` and are on none of `crls`.
+    ///
+    /// # Errors
+    ///
+    /// No anchor, or one that cannot be read.
+    pub fn new(
+        anchors: &[CertificateDer<'static>],
+        crls: Vec<CertificateRevocationListDer<'static>>,
+    ) -> Result<Self, TlsError> {
+        let mut roots = RootCertStore::empty();
+        for anchor in anchors {
+            roots.add(anchor.clone()).map_err(|error| TlsError::TrustAnchors(error.to_string()))?;
+        }
+        let builder = WebPkiClientVerifier::builder_with_provider(roots.into(), provider());
+        let builder = builder.with_crls(crls).allow_unknown_revocation_status();
+        let verifier =
+            builder.build().map_err(|error| TlsError::TrustAnchors(error.to_string()))?;
+        Ok(Self(verifier))
+    }
+
+    /// What the chain shown by a client, leaf first, is worth at `now`.
+    #[must_use]
+    pub fn examine(
+        &self,
+        chain: Option<&[CertificateDer<'_>]>,
+        now: UnixTime,
+    ) -> ClientCertificate {
+        let Some((leaf, intermediates)) = chain.and_then(<[_]>::split_first) else {
+            return ClientCertificate::Absent;
+        };
+        let now = TlsTime::since_unix_epoch(std::time::Duration::from_secs(now.0));
+        match self.0.verify_client_cert(leaf, intermediates, now) {
+            Ok(_) => match Machine::read(leaf) {
+                Some(machine) => ClientCertificate::Trusted(Arc::new(machine)),
+                None => ClientCertificate::Refused(Refusal::Untrusted),
+            },
+            Err(error) => ClientCertificate::Refused(refusal(&error)),
+        }
+    }
+}
+
+/// The TLS settings of a listener: TLS 1.2 and 1.3, HTTP/1.1, a client certificate asked for.
+///
+/// # Errors
+///
+/// Certificate and key do not fit each other.
+pub fn server_config(
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+    examiner: &Examiner,
+) -> Result<Arc<ServerConfig>, TlsError> {
+    let builder = ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .map_err(TlsError::ServerKey)?;
+    let mut config = builder
+        .with_client_cert_verifier(Arc::new(AskOnly(examiner.clone())))
+        .with_single_cert(chain, key)
+        .map_err(TlsError::ServerKey)?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
+/// The one cryptographic provider of the program.
+#[must_use]
+pub fn provider() -> Arc<CryptoProvider> {
+    Arc::new(aws_lc_rs::default_provider())
+}
+
+fn refusal(error: &Error) -> Refusal {
+    let Error::InvalidCertificate(cause) = error else { return Refusal::Untrusted };
+    #[expect(clippy::wildcard_enum_match_arm, reason = "an enum of rustls that grows")]
+    match cause {
+        CertificateError::Expired
+        | CertificateError::ExpiredContext { .. }
+        | CertificateError::NotValidYet
+        | CertificateError::NotValidYetContext { .. } => Refusal::OutOfDate,
+        CertificateError::Revoked => Refusal::Revoked,
+        _ => Refusal::Untrusted,
+    }
+}
+
+/// Asks for a client certificate and has its key proved; [`Examiner::examine`] judges it later.
+#[derive(Debug)]
+struct AskOnly(Examiner);
+
+impl ClientCertVerifier for AskOnly {
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        self.0.0.root_hint_subjects()
+    }
+
+    fn client_auth_mandatory(&self) -> bool {
+        false
+    }
+
+    fn verify_client_cert(
+        &self,
+        _leaf: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _now: TlsTime,
+    ) -> Result<ClientCertVerified, Error> {
+        Ok(ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.0.0.verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.0.0.verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.0.supported_verify_schemes()
+    }
+}
