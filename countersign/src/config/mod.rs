@@ -4,4 +4,6 @@
 //! returns it as the rest of the program needs it. Paths in it are relative to
 //! the directory that the file is in.
 
+pub mod file;
 pub mod radius;
+pub mod span;

@@ -1,0 +1,435 @@
+//! The config as written: TOML, kebab-case, unknown keys refused.
+//!
+//! `docs/config.md` describes every key for administrators; `example.toml`
+//! beside this file shows them, and is read by a test.
+
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
+
+use countersign_core::{
+    domain::{
+        name::Site,
+        policy::{HotpPolicy, TotpPolicy},
+    },
+    secret::Secret,
+};
+use ipnet::IpNet;
+use serde::{Deserialize, Deserializer};
+
+use super::{radius::UserNameFormat, span::Span};
+use crate::signer::file::KeySpec;
+
+/// The whole file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ConfigFile {
+    /// The file with the master key.
+    pub master_key: PathBuf,
+    /// The directory of the embedded store.
+    pub store: PathBuf,
+    /// The audit log.
+    pub audit_log: PathBuf,
+    /// The socket by which the command line reaches the daemon.
+    pub control_socket: PathBuf,
+    /// The domain of names without one.
+    #[serde(default)]
+    pub site: Site,
+    /// How much is logged.
+    #[serde(default)]
+    pub log: LogFile,
+    /// Windows, throttling, lockout.
+    #[serde(default)]
+    pub policy: PolicyFile,
+    /// The RADIUS listener.
+    pub radius: Option<RadiusFile>,
+    /// RADIUS servers that we ask, by name.
+    #[serde(default)]
+    pub upstream: BTreeMap<String, UpstreamFile>,
+    /// The MS-OTPCE listener.
+    pub otpce: Option<OtpceFile>,
+    /// The signing certificate.
+    pub ra: Option<RaFile>,
+    /// The embedded CA.
+    pub ca: Option<CaFile>,
+    /// The EST listener of the embedded CA.
+    pub est: Option<EstFile>,
+    /// The plain HTTP listener: revocation list, CA certificate, health.
+    pub http: Option<HttpFile>,
+}
+
+/// `[log]`
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct LogFile {
+    /// `error`, `warn`, `info`, `debug` or `trace`.
+    pub level: Level,
+    /// Text for people or JSON for machines.
+    pub format: LogFormat,
+}
+
+impl Default for LogFile {
+    fn default() -> Self {
+        Self { level: Level::Info, format: LogFormat::Text }
+    }
+}
+
+/// How much is logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Level {
+    /// What needs somebody to act.
+    Error,
+    /// What may need it soon.
+    Warn,
+    /// Start, stop, renewals.
+    Info,
+    /// What a packet can trigger; may name accounts and addresses.
+    Debug,
+    /// All.
+    Trace,
+}
+
+/// The form of a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+}
+
+/// `[policy]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct PolicyFile {
+    /// `[policy.hotp]`
+    pub hotp: HotpPolicy,
+    /// `[policy.totp]`
+    pub totp: TotpPolicy,
+    /// `[policy.lockout]`
+    pub lockout: LockoutFile,
+    /// How many PINs may be hashed at once.
+    pub pin_checks: Option<usize>,
+}
+
+/// `[policy.lockout]`
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct LockoutFile {
+    /// From this many failures on, each further attempt has to wait.
+    pub throttle_after: u32,
+    /// The first wait; it doubles with each failure.
+    pub throttle_delay: Span,
+    /// The longest wait.
+    pub throttle_max: Span,
+    /// From this many failures on, the account is locked. 0: never.
+    pub lock_after: u32,
+    /// For how long. 0: until an administrator unlocks it.
+    pub lock_time: Span,
+}
+
+impl Default for LockoutFile {
+    fn default() -> Self {
+        let policy = countersign_core::domain::policy::LockoutPolicy::default();
+        Self {
+            throttle_after: policy.throttle_after,
+            throttle_delay: Span::seconds(policy.throttle_delay),
+            throttle_max: Span::seconds(policy.throttle_max),
+            lock_after: policy.lock_after,
+            lock_time: Span::seconds(policy.lock_time),
+        }
+    }
+}
+
+/// `[radius]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct RadiusFile {
+    /// UDP addresses.
+    pub listen: Vec<SocketAddr>,
+    /// `[radius.client.NAME]`
+    #[serde(default)]
+    pub client: BTreeMap<String, ClientFile>,
+}
+
+/// `[radius.client.NAME]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ClientFile {
+    /// An address or a prefix.
+    #[serde(deserialize_with = "network")]
+    pub address: IpNet,
+    /// The shared secret, in the file or beside it.
+    #[serde(flatten)]
+    pub secret: SecretFile,
+    /// Drop requests without Message-Authenticator.
+    #[serde(default = "yes")]
+    pub require_message_authenticator: bool,
+    /// Say Reject where it would be Challenge.
+    #[serde(default)]
+    pub never_challenge: bool,
+    /// The user that it probes with.
+    pub probe: Option<ProbeFile>,
+    /// What every Access-Accept carries.
+    #[serde(default)]
+    pub reply: Vec<ReplyFile>,
+}
+
+/// A secret: `secret = "…"` or `secret-file = "…"`, one of them.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct SecretFile {
+    /// The secret itself.
+    #[serde(default, deserialize_with = "secret")]
+    pub secret: Option<Secret<String>>,
+    /// A file whose first line is the secret.
+    pub secret_file: Option<PathBuf>,
+}
+
+/// A user that proves liveness and nothing else.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ProbeFile {
+    /// The User-Name.
+    pub user: String,
+    /// The password.
+    #[serde(deserialize_with = "some_secret")]
+    pub password: Secret<String>,
+    /// How often; upstreams only.
+    pub interval: Option<Span>,
+}
+
+/// One attribute of every Access-Accept: a number and a value in one of three forms.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ReplyFile {
+    /// The attribute's number.
+    pub attribute: u8,
+    /// The value as text.
+    pub text: Option<String>,
+    /// The value as a 32-bit integer.
+    pub integer: Option<u32>,
+    /// The value in hexadecimal.
+    pub hex: Option<String>,
+}
+
+/// `[upstream.NAME]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct UpstreamFile {
+    /// `host:port`, best first.
+    pub servers: Vec<String>,
+    /// The secret shared with all of them, in the file or beside it.
+    #[serde(flatten)]
+    pub secret: SecretFile,
+    /// How long to wait for an answer before sending again.
+    pub timeout: Option<Span>,
+    /// How often a request is sent to one server.
+    pub tries: Option<u32>,
+    /// How long a silent server is passed over.
+    pub dead_time: Option<Span>,
+    /// The form of the User-Name.
+    #[serde(default)]
+    pub user_name: UserNameFormat,
+    /// The NAS-Identifier that we go by.
+    pub nas_identifier: Option<String>,
+    /// Ignore replies without Message-Authenticator.
+    #[serde(default = "yes")]
+    pub require_message_authenticator: bool,
+    /// The user that we probe with.
+    pub probe: Option<ProbeFile>,
+}
+
+/// A TLS server's certificate and key.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct TlsFile {
+    /// The certificate chain, leaf first, PEM.
+    pub certificate: PathBuf,
+    /// The private key, PKCS#8 PEM.
+    pub key: PathBuf,
+    /// Trust anchors for client certificates, PEM.
+    pub client_trust: PathBuf,
+    /// Revocation lists for client certificates, PEM or DER.
+    #[serde(default)]
+    pub client_revocation: Vec<PathBuf>,
+}
+
+/// `[otpce]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct OtpceFile {
+    /// TCP addresses.
+    pub listen: Vec<SocketAddr>,
+    /// The path of the service.
+    #[serde(default = "otpce_path")]
+    pub path: String,
+    /// Other paths that mean the same.
+    #[serde(default)]
+    pub aliases: Vec<String>,
+    /// `[otpce.tls]`
+    pub tls: TlsFile,
+    /// The CAs that clients are sent to, `host\CA name`, best first.
+    pub issuing_ca: Vec<String>,
+    /// `[otpce.template]`: the logon template that requests must name.
+    #[serde(default)]
+    pub template: TemplateFile,
+    /// Refuse requests without the header `X-OTPCEP-version`.
+    #[serde(default = "yes")]
+    pub require_version_header: bool,
+    /// Accept certificate requests that are signed over SHA-1.
+    #[serde(default)]
+    pub allow_sha1_requests: bool,
+}
+
+/// A certificate template by name and object identifier.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct TemplateFile {
+    /// The name (`cn`).
+    pub name: String,
+    /// The object identifier (`msPKI-Cert-Template-OID`).
+    pub oid: String,
+}
+
+impl Default for TemplateFile {
+    fn default() -> Self {
+        Self { name: TEMPLATE_NAME.into(), oid: TEMPLATE_OID.into() }
+    }
+}
+
+/// `[ra]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct RaFile {
+    /// The DNS name of this host, in the certificate.
+    pub name: String,
+    /// The signing certificate, PEM; written at every renewal.
+    pub certificate: PathBuf,
+    /// Its key, PKCS#8 PEM; written at every renewal.
+    pub key: PathBuf,
+    /// The kind of key made at a renewal.
+    #[serde(default = "rsa_2048")]
+    pub key_type: KeySpec,
+    /// Sign over SHA-1, for CAs that know nothing newer.
+    #[serde(default)]
+    pub sha1: bool,
+    /// Add the RA's client information, which Microsoft's CA is used to.
+    #[serde(default)]
+    pub microsoft_controls: bool,
+    /// Where renewals come from; the embedded CA if absent.
+    pub est: Option<RaEstFile>,
+}
+
+/// `[ra.est]`: another CA's EST service, for renewals.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct RaEstFile {
+    /// `https://host[:port]`, with a path label if the CA wants one.
+    pub url: String,
+    /// Trust anchors for its TLS certificate, PEM.
+    pub trust: PathBuf,
+    /// The client certificate that we show, PEM.
+    pub certificate: PathBuf,
+    /// Its key, PKCS#8 PEM.
+    pub key: PathBuf,
+}
+
+/// `[ca]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct CaFile {
+    /// The CA certificate, PEM.
+    pub certificate: PathBuf,
+    /// The CA key, PKCS#8 PEM.
+    pub key: PathBuf,
+    /// Where the revocation list is written, DER.
+    pub crl: PathBuf,
+    /// The base of the URLs in certificates: revocation list and CA certificate.
+    pub publish_url: String,
+    /// Validity of a revocation list.
+    pub crl_validity: Option<Span>,
+    /// How long the records of expired certificates are kept.
+    pub keep_expired: Option<Span>,
+    /// `[ca.logon]`: the profile of logon certificates.
+    #[serde(default)]
+    pub logon: ProfileFile,
+    /// `[ca.signing]`: the profile of signing certificates.
+    #[serde(default)]
+    pub signing: ProfileFile,
+    /// `[ca.server]`: the profile of TLS server certificates.
+    #[serde(default)]
+    pub server: ProfileFile,
+    /// `[ca.machine]`: the profile of TLS client certificates of machines.
+    #[serde(default)]
+    pub machine: ProfileFile,
+    /// `[ca.kdc]`: the profile of KDC certificates.
+    #[serde(default)]
+    pub kdc: ProfileFile,
+}
+
+/// A certificate profile.
+#[derive(Debug, Default, Clone, Copy, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ProfileFile {
+    /// How long a certificate is valid.
+    pub validity: Option<Span>,
+    /// How long before its issue the validity begins, for clocks that are slow.
+    pub backdate: Option<Span>,
+}
+
+/// `[est]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct EstFile {
+    /// TCP addresses.
+    pub listen: Vec<SocketAddr>,
+    /// `[est.tls]`
+    pub tls: TlsFile,
+    /// Hosts that may enrol for signing certificates, by the dNSName of their client certificate.
+    #[serde(default)]
+    pub registration_authorities: Vec<String>,
+}
+
+/// `[http]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct HttpFile {
+    /// TCP addresses.
+    pub listen: Vec<SocketAddr>,
+}
+
+/// The name of the logon template unless configured.
+pub const TEMPLATE_NAME: &str = "CountersignLogon";
+/// Its object identifier: an arc made from a UUID (Rec. ITU-T X.667), ours by chance and for good.
+pub const TEMPLATE_OID: &str = "2.25.207236714539874102955178236645108245521";
+
+fn yes() -> bool {
+    true
+}
+
+fn otpce_path() -> String {
+    "/otpce".into()
+}
+
+fn rsa_2048() -> KeySpec {
+    KeySpec::Rsa2048
+}
+
+fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Secret<String>>, D::Error> {
+    some_secret(deserializer).map(Some)
+}
+
+fn some_secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Secret<String>, D::Error> {
+    String::deserialize(deserializer).map(Secret::new)
+}
+
+fn network<'de, D: Deserializer<'de>>(deserializer: D) -> Result<IpNet, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let single = text.parse::<std::net::IpAddr>().map(IpNet::from);
+    single.or_else(|_| text.parse()).map_err(|_| {
+        serde::de::Error::custom(format_args!(
+            "{text:?} is neither an IP address nor a prefix such as 10.1.0.0/16"
+        ))
+    })
+}
