@@ -31,12 +31,18 @@ pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Se
 /// The contract of every store. `countersign/tests/stores.rs` holds each implementation to it.
 ///
 /// Every method that changes something has made the change durable when its
-/// future is ready with `Ok`. After `Err` the change may have happened or not.
+/// future is ready with `Ok`. After [`StoreError::Unusable`] or
+/// [`StoreError::Damaged`] it may have happened or not; after any other error
+/// it has not.
 pub trait Store: Send + Sync + 'static {
-    /// The account of this name with its failures, tokens and counters.
+    /// The account of this name with its failures, tokens and counters; tokens in order of their ids.
     fn find(&self, key: &LoginKey) -> Answer<'_, Option<Subject<SealedSecret>>>;
 
     /// Moves counters: all of them if every `from` still holds, or none.
+    ///
+    /// A counter that is not there never holds. A move may be seen by
+    /// [`Store::find`] before it is durable, but no move that builds on it is
+    /// durable before it.
     fn commit(&self, change: Change) -> Answer<'_, Committed>;
 
     /// Adds an account. Its login keys must be free.
@@ -53,7 +59,10 @@ pub trait Store: Send + Sync + 'static {
     /// The person of this id.
     fn person(&self, id: PersonId) -> Answer<'_, Option<Person>>;
 
-    /// Adds a token; its accounts must exist. Its counter begins at `next = first`.
+    /// Adds a token; its accounts must exist.
+    ///
+    /// Its counter begins at `next = first`, or where a removed token of the
+    /// same id stopped, if that is further on.
     fn insert_token(
         &self,
         token: Token,
@@ -69,7 +78,7 @@ pub trait Store: Send + Sync + 'static {
 
     /// Records a certificate that is about to be signed. Its serial number must be new.
     fn insert_certificate(&self, certificate: CertificateRecord) -> Answer<'_, ()>;
-    /// Marks a certificate as revoked.
+    /// Marks a certificate as revoked; the first time counts.
     fn revoke_certificate(&self, serial: String, at: UnixTime) -> Answer<'_, ()>;
     /// Up to `limit` certificates in order of their serial numbers, after `after`.
     fn certificates(
@@ -163,4 +172,14 @@ pub enum StoreError {
         /// What is wrong.
         cause: String,
     },
+}
+
+impl StoreError {
+    fn not_found(what: &'static str, id: impl ToString) -> Self {
+        Self::NotFound { what, id: id.to_string() }
+    }
+
+    fn exists(what: &'static str, id: impl ToString) -> Self {
+        Self::Exists { what, id: id.to_string() }
+    }
 }
