@@ -159,9 +159,11 @@ pub struct ClientFile {
     /// An address or a prefix.
     #[serde(deserialize_with = "network")]
     pub address: IpNet,
-    /// The shared secret, in the file or beside it.
-    #[serde(flatten)]
-    pub secret: SecretFile,
+    /// The shared secret.
+    #[serde(default, deserialize_with = "secret")]
+    pub secret: Option<Secret<String>>,
+    /// Or a file whose first line is the shared secret.
+    pub secret_file: Option<PathBuf>,
     /// Drop requests without Message-Authenticator.
     #[serde(default = "yes")]
     pub require_message_authenticator: bool,
@@ -173,17 +175,6 @@ pub struct ClientFile {
     /// What every Access-Accept carries.
     #[serde(default)]
     pub reply: Vec<ReplyFile>,
-}
-
-/// A secret: `secret = "…"` or `secret-file = "…"`, one of them.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct SecretFile {
-    /// The secret itself.
-    #[serde(default, deserialize_with = "secret")]
-    pub secret: Option<Secret<String>>,
-    /// A file whose first line is the secret.
-    pub secret_file: Option<PathBuf>,
 }
 
 /// A user that proves liveness and nothing else.
@@ -219,9 +210,11 @@ pub struct ReplyFile {
 pub struct UpstreamFile {
     /// `host:port`, best first.
     pub servers: Vec<String>,
-    /// The secret shared with all of them, in the file or beside it.
-    #[serde(flatten)]
-    pub secret: SecretFile,
+    /// The secret shared with all of them.
+    #[serde(default, deserialize_with = "secret")]
+    pub secret: Option<Secret<String>>,
+    /// Or a file whose first line is the shared secret.
+    pub secret_file: Option<PathBuf>,
     /// How long to wait for an answer before sending again.
     pub timeout: Option<Span>,
     /// How often a request is sent to one server.
@@ -401,8 +394,9 @@ pub struct HttpFile {
 
 /// The name of the logon template unless configured.
 pub const TEMPLATE_NAME: &str = "CountersignLogon";
-/// Its object identifier: an arc made from a UUID (Rec. ITU-T X.667), ours by chance and for good.
-pub const TEMPLATE_OID: &str = "2.25.207236714539874102955178236645108245521";
+/// Its object identifier, drawn as Active Directory draws one for a template of its own.
+pub const TEMPLATE_OID: &str =
+    "1.3.6.1.4.1.311.21.8.11428739.7223099.3899702.7840424.4400901.94.2064177.9313408";
 
 fn yes() -> bool {
     true

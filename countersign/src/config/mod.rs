@@ -4,6 +4,373 @@
 //! returns it as the rest of the program needs it. Paths in it are relative to
 //! the directory that the file is in.
 
+use std::{
+    fs, io,
+    net::ToSocketAddrs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use countersign_core::{
+    domain::{
+        name::Site,
+        policy::{LockoutPolicy, Policy},
+    },
+    secret::Secret,
+};
+
+use self::{
+    file::{
+        CaFile, ClientFile, ConfigFile, EstFile, HttpFile, LogFile, OtpceFile, PolicyFile, RaFile,
+        ReplyFile, TlsFile, UpstreamFile,
+    },
+    radius::{
+        ClientSettings, ProbeSettings, ProbeUser, RadiusSettings, ReplyAttribute, ServerSettings,
+        UpstreamSettings,
+    },
+};
+
 pub mod file;
 pub mod radius;
 pub mod span;
+
+/// What the daemon is to do. Every path is absolute or relative to the working directory.
+#[derive(Debug)]
+pub struct Config {
+    /// The file it was read from.
+    pub file: PathBuf,
+    /// The file with the master key.
+    pub master_key: PathBuf,
+    /// The directory of the embedded store.
+    pub store: PathBuf,
+    /// The audit log.
+    pub audit_log: PathBuf,
+    /// The socket by which the command line reaches the daemon.
+    pub control_socket: PathBuf,
+    /// The domain of names without one.
+    pub site: Site,
+    /// How much is logged.
+    pub log: LogFile,
+    /// What decisions are made by.
+    pub policy: Policy,
+    /// How many PINs may be hashed at once.
+    pub pin_checks: usize,
+    /// The RADIUS listener.
+    pub radius: Option<RadiusSettings>,
+    /// Who can be asked.
+    pub upstreams: Vec<UpstreamSettings>,
+    /// The MS-OTPCE listener.
+    pub otpce: Option<OtpceFile>,
+    /// The signing certificate.
+    pub ra: Option<RaFile>,
+    /// The embedded CA.
+    pub ca: Option<CaFile>,
+    /// The EST listener.
+    pub est: Option<EstFile>,
+    /// The plain HTTP listener.
+    pub http: Option<HttpFile>,
+}
+
+/// Why a config cannot be used. All are the operator's to mend.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("config {}: {cause}; `countersign init DIR` makes one, --config FILE names another", file.display())]
+    Unreadable {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong.
+        cause: io::Error,
+    },
+    /// The file is no TOML, or has unknown or missing keys; the message has line and column.
+    #[error("config {}: {cause}", file.display())]
+    Malformed {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong, with the line shown.
+        cause: Box<toml::de::Error>,
+    },
+    /// A value makes no sense.
+    #[error("config {}: {key}: {cause}", file.display())]
+    Value {
+        /// The file.
+        file: PathBuf,
+        /// The key, with its tables.
+        key: String,
+        /// What is wrong and what would be right.
+        cause: String,
+    },
+}
+
+impl Config {
+    /// Reads and checks a config file.
+    ///
+    /// # Errors
+    ///
+    /// The first thing that is wrong with it.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = fs::read_to_string(path)
+            .map_err(|cause| ConfigError::Unreadable { file: path.to_owned(), cause })?;
+        let file: ConfigFile = toml::from_str(&text).map_err(|cause| ConfigError::Malformed {
+            file: path.to_owned(),
+            cause: Box::new(cause),
+        })?;
+        let base = path.parent().unwrap_or(Path::new("."));
+        check(file, path, base).map_err(|Wrong { key, cause }| ConfigError::Value {
+            file: path.to_owned(),
+            key,
+            cause,
+        })
+    }
+}
+
+/// What is wrong with a value.
+struct Wrong {
+    key: String,
+    cause: String,
+}
+
+fn wrong<T>(key: impl Into<String>, cause: impl Into<String>) -> Result<T, Wrong> {
+    Err(Wrong { key: key.into(), cause: cause.into() })
+}
+
+fn check(file: ConfigFile, path: &Path, base: &Path) -> Result<Config, Wrong> {
+    let (policy, pin_checks) = check_policy(file.policy)?;
+    let config = Config {
+        file: path.to_owned(),
+        master_key: base.join(file.master_key),
+        store: base.join(file.store),
+        audit_log: base.join(file.audit_log),
+        control_socket: base.join(file.control_socket),
+        site: file.site,
+        log: file.log,
+        policy,
+        pin_checks,
+        radius: file.radius.map(|radius| check_radius(radius, base)).transpose()?,
+        upstreams: file
+            .upstream
+            .into_iter()
+            .map(|(name, upstream)| check_upstream(name, upstream, base))
+            .collect::<Result<_, _>>()?,
+        otpce: file.otpce.map(|otpce| check_otpce(otpce, base)).transpose()?,
+        ra: file.ra.map(|ra| resolve_ra(ra, base)),
+        ca: file.ca.map(|ca| check_ca(ca, base)).transpose()?,
+        est: file.est.map(|est| EstFile { tls: resolve_tls(est.tls, base), ..est }),
+        http: file.http,
+    };
+    check_sections(&config)?;
+    Ok(config)
+}
+
+/// Sections that cannot work without each other.
+fn check_sections(config: &Config) -> Result<(), Wrong> {
+    if config.otpce.is_some() && config.ra.is_none() {
+        return wrong("otpce", "it needs [ra], the certificate that signs checked requests");
+    }
+    if config.ra.as_ref().is_some_and(|ra| ra.est.is_none()) && config.ca.is_none() {
+        return wrong(
+            "ra",
+            "it needs [ra.est], another CA to renew from, or [ca], an embedded one",
+        );
+    }
+    if config.est.is_some() && config.ca.is_none() {
+        return wrong("est", "it needs [ca], the embedded CA whose certificates it hands out");
+    }
+    if config.radius.is_none() && config.otpce.is_none() && config.est.is_none() {
+        return wrong("radius", "there is no listener at all; add [radius], [otpce] or [est]");
+    }
+    Ok(())
+}
+
+fn check_policy(file: PolicyFile) -> Result<(Policy, usize), Wrong> {
+    let lockout = LockoutPolicy {
+        throttle_after: file.lockout.throttle_after,
+        throttle_delay: file.lockout.throttle_delay.as_seconds(),
+        throttle_max: file.lockout.throttle_max.as_seconds(),
+        lock_after: file.lockout.lock_after,
+        lock_time: file.lockout.lock_time.as_seconds(),
+    };
+    for (key, value, most) in [
+        ("policy.hotp.look-ahead", file.hotp.look_ahead, 1_000),
+        ("policy.hotp.resync-window", file.hotp.resync_window, 10_000),
+        ("policy.totp.window", file.totp.window, 100),
+        ("policy.totp.resync-window", file.totp.resync_window, 10_000),
+    ] {
+        if value > most {
+            return wrong(
+                key,
+                format!("{value} is more than {most}; every step makes guessing easier"),
+            );
+        }
+    }
+    let pin_checks = file.pin_checks.unwrap_or(DEFAULT_PIN_CHECKS);
+    Ok((Policy { hotp: file.hotp, totp: file.totp, lockout }, pin_checks))
+}
+
+fn check_radius(file: file::RadiusFile, base: &Path) -> Result<RadiusSettings, Wrong> {
+    if file.listen.is_empty() {
+        return wrong("radius.listen", "it names no address, for instance \"0.0.0.0:1812\"");
+    }
+    let clients = file.client.into_iter().map(|(name, client)| check_client(name, client, base));
+    Ok(RadiusSettings { listen: file.listen, clients: clients.collect::<Result<_, _>>()? })
+}
+
+fn check_client(name: String, file: ClientFile, base: &Path) -> Result<ClientSettings, Wrong> {
+    let key = format!("radius.client.{name}");
+    let reply = file.reply.into_iter().map(|reply| check_reply(&key, reply));
+    Ok(ClientSettings {
+        network: file.address,
+        secret: shared_secret(&key, file.secret, file.secret_file, base)?,
+        require_message_authenticator: file.require_message_authenticator,
+        never_challenge: file.never_challenge,
+        probe: file
+            .probe
+            .map(|probe| ProbeUser { name: probe.user, password: octets(&probe.password) }),
+        reply_attributes: reply.collect::<Result<_, _>>()?,
+        name,
+    })
+}
+
+fn check_reply(key: &str, file: ReplyFile) -> Result<ReplyAttribute, Wrong> {
+    let key = format!("{key}.reply");
+    let value = match (file.text, file.integer, file.hex) {
+        (Some(text), None, None) => text.into_bytes(),
+        (None, Some(integer), None) => integer.to_be_bytes().to_vec(),
+        (None, None, Some(hex)) => {
+            let decoded = data_encoding::HEXLOWER_PERMISSIVE.decode(hex.as_bytes());
+            decoded.or_else(|error| wrong(&key, format!("hex: {error}")))?
+        }
+        _ => return wrong(key, "give exactly one of text, integer and hex"),
+    };
+    if value.is_empty() || value.len() > 253 {
+        return wrong(key, "a RADIUS attribute holds 1 to 253 octets");
+    }
+    if matches!(file.attribute, 0 | 2 | 3 | 24 | 33 | 79 | 80) {
+        return wrong(
+            key,
+            format!("attribute {} is not ours to send as a fixed value", file.attribute),
+        );
+    }
+    Ok(ReplyAttribute { number: file.attribute, value })
+}
+
+fn check_upstream(
+    name: String,
+    file: UpstreamFile,
+    base: &Path,
+) -> Result<UpstreamSettings, Wrong> {
+    let key = format!("upstream.{name}");
+    if file.servers.is_empty() {
+        return wrong(
+            format!("{key}.servers"),
+            "it names no server, for instance \"10.0.0.1:1812\"",
+        );
+    }
+    let secret = shared_secret(&key, file.secret, file.secret_file, base)?;
+    let mut servers = Vec::new();
+    for server in file.servers {
+        let found = server.to_socket_addrs().ok().and_then(|mut addresses| addresses.next());
+        let Some(address) = found else {
+            let cause = format!("{server:?} is not found; write host:port or address:port");
+            return wrong(format!("{key}.servers"), cause);
+        };
+        servers.push(ServerSettings { address, secret: secret.clone() });
+    }
+    let probe = file.probe.map(|probe| ProbeSettings {
+        user: ProbeUser { name: probe.user, password: octets(&probe.password) },
+        interval: probe.interval.map_or(DEFAULT_PROBE_INTERVAL, span::Span::duration),
+    });
+    Ok(UpstreamSettings {
+        name,
+        servers,
+        timeout: file.timeout.map_or(DEFAULT_TIMEOUT, span::Span::duration),
+        tries: file.tries.unwrap_or(DEFAULT_TRIES).max(1),
+        dead_time: file.dead_time.map_or(DEFAULT_DEAD_TIME, span::Span::duration),
+        user_name: file.user_name,
+        nas_identifier: file.nas_identifier.unwrap_or_else(|| "countersign".into()),
+        require_message_authenticator: file.require_message_authenticator,
+        probe,
+    })
+}
+
+fn check_otpce(file: OtpceFile, base: &Path) -> Result<OtpceFile, Wrong> {
+    for path in file.aliases.iter().chain([&file.path]) {
+        if !path.starts_with('/') {
+            return wrong("otpce.path", format!("{path:?} does not begin with /"));
+        }
+    }
+    for ca in &file.issuing_ca {
+        if !ca.contains('\\') {
+            let cause = format!("{ca:?} is not of the form 'host\\CA name'");
+            return wrong("otpce.issuing-ca", cause);
+        }
+    }
+    Ok(OtpceFile { tls: resolve_tls(file.tls, base), ..file })
+}
+
+fn check_ca(file: CaFile, base: &Path) -> Result<CaFile, Wrong> {
+    if !file.publish_url.starts_with("http://") {
+        let cause = "revocation lists are fetched over plain http:// (RFC 5280 §8)";
+        return wrong("ca.publish-url", cause);
+    }
+    Ok(CaFile {
+        certificate: base.join(file.certificate),
+        key: base.join(file.key),
+        crl: base.join(file.crl),
+        ..file
+    })
+}
+
+fn resolve_ra(file: RaFile, base: &Path) -> RaFile {
+    let est = file.est.map(|est| file::RaEstFile {
+        trust: base.join(est.trust),
+        certificate: base.join(est.certificate),
+        key: base.join(est.key),
+        ..est
+    });
+    RaFile { certificate: base.join(file.certificate), key: base.join(file.key), est, ..file }
+}
+
+fn resolve_tls(file: TlsFile, base: &Path) -> TlsFile {
+    TlsFile {
+        certificate: base.join(file.certificate),
+        key: base.join(file.key),
+        client_trust: base.join(file.client_trust),
+        client_revocation: file.client_revocation.iter().map(|path| base.join(path)).collect(),
+    }
+}
+
+/// The secret itself, or the first line of its file.
+fn shared_secret(
+    key: &str,
+    inline: Option<Secret<String>>,
+    file: Option<PathBuf>,
+    base: &Path,
+) -> Result<Secret<Vec<u8>>, Wrong> {
+    let secret = match (inline, file) {
+        (Some(secret), None) => secret,
+        (None, Some(file)) => {
+            let path = base.join(file);
+            let read = fs::read_to_string(&path).map(Secret::new);
+            let text = read.or_else(|cause| {
+                wrong(format!("{key}.secret-file"), format!("{}: {cause}", path.display()))
+            })?;
+            Secret::new(text.expose().lines().next().unwrap_or_default().to_owned())
+        }
+        _ => return wrong(key, "give exactly one of secret and secret-file"),
+    };
+    if secret.expose().is_empty() {
+        return wrong(key, "the shared secret is empty");
+    }
+    Ok(octets(&secret))
+}
+
+fn octets(secret: &Secret<String>) -> Secret<Vec<u8>> {
+    Secret::new(secret.expose().as_bytes().to_vec())
+}
+
+const DEFAULT_PIN_CHECKS: usize = 2;
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(3);
+const DEFAULT_TRIES: u32 = 3;
+const DEFAULT_DEAD_TIME: Duration = Duration::from_secs(30);
+const DEFAULT_PROBE_INTERVAL: Duration = Duration::from_secs(300);
