@@ -415,7 +415,8 @@ fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Secret<St
 }
 
 fn some_secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Secret<String>, D::Error> {
-    String::deserialize(deserializer).map(Secret::new)
+    let wrong_type = |_| serde::de::Error::custom("a secret is a text in quotes");
+    String::deserialize(deserializer).map(Secret::new).map_err(wrong_type)
 }
 
 fn network<'de, D: Deserializer<'de>>(deserializer: D) -> Result<IpNet, D::Error> {

@@ -82,13 +82,18 @@ pub enum ConfigError {
         /// What is wrong.
         cause: io::Error,
     },
-    /// The file is no TOML, or has unknown or missing keys; the message has line and column.
-    #[error("config {}: {cause}", file.display())]
+    /// The file is no TOML, or has unknown or missing keys. The line itself is not
+    /// shown, because it may hold a secret.
+    #[error("config {}:{line}:{column}: {cause}", file.display())]
     Malformed {
         /// The file.
         file: PathBuf,
-        /// What is wrong, with the line shown.
-        cause: Box<toml::de::Error>,
+        /// The line, from 1.
+        line: usize,
+        /// The column in characters, from 1.
+        column: usize,
+        /// What is wrong.
+        cause: String,
     },
     /// A value makes no sense.
     #[error("config {}: {key}: {cause}", file.display())]
@@ -111,16 +116,26 @@ impl Config {
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let text = fs::read_to_string(path)
             .map_err(|cause| ConfigError::Unreadable { file: path.to_owned(), cause })?;
-        let file: ConfigFile = toml::from_str(&text).map_err(|cause| ConfigError::Malformed {
-            file: path.to_owned(),
-            cause: Box::new(cause),
-        })?;
+        let file: ConfigFile =
+            toml::from_str(&text).map_err(|error| malformed(path, &text, &error))?;
         let base = path.parent().unwrap_or(Path::new("."));
         check(file, path, base).map_err(|Wrong { key, cause }| ConfigError::Value {
             file: path.to_owned(),
             key,
             cause,
         })
+    }
+}
+
+fn malformed(path: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
+    let at = error.span().map_or(0, |span| span.start);
+    let before = text.get(..at).unwrap_or_default();
+    let line_start = before.rfind('\n').map_or(0, |end| end + 1);
+    ConfigError::Malformed {
+        file: path.to_owned(),
+        line: before.matches('\n').count() + 1,
+        column: before[line_start..].chars().count() + 1,
+        cause: error.message().to_owned(),
     }
 }
 
