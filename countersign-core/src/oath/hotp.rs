@@ -87,25 +87,59 @@ impl Otp {
     }
 }
 
-/// The OTP for a shared secret and a moving factor (RFC 4226 §5.3).
-#[must_use]
-pub fn hotp(algorithm: Algorithm, secret: &[u8], factor: u64, digits: Digits) -> Otp {
-    let message = factor.to_be_bytes();
-    match algorithm {
-        Algorithm::Sha1 => truncate(&mac::<Hmac<Sha1>>(secret, &message), digits),
-        Algorithm::Sha256 => truncate(&mac::<Hmac<Sha256>>(secret, &message), digits),
-        Algorithm::Sha512 => truncate(&mac::<Hmac<Sha512>>(secret, &message), digits),
+/// A shared secret, ready to make many OTPs: the key's half of the HMAC is done once.
+#[derive(Clone)]
+pub struct HotpKey(State);
+
+#[derive(Clone)]
+#[expect(clippy::large_enum_variant, reason = "lives on the stack for one attempt; no box per OTP")]
+enum State {
+    Sha1(Hmac<Sha1>),
+    Sha256(Hmac<Sha256>),
+    Sha512(Hmac<Sha512>),
+}
+
+impl HotpKey {
+    /// Takes a shared secret of any length.
+    #[must_use]
+    pub fn new(algorithm: Algorithm, secret: &[u8]) -> Self {
+        Self(match algorithm {
+            Algorithm::Sha1 => State::Sha1(keyed(secret)),
+            Algorithm::Sha256 => State::Sha256(keyed(secret)),
+            Algorithm::Sha512 => State::Sha512(keyed(secret)),
+        })
+    }
+
+    /// The OTP of a moving factor (RFC 4226 §5.3).
+    #[must_use]
+    pub fn otp(&self, factor: u64, digits: Digits) -> Otp {
+        match &self.0 {
+            State::Sha1(key) => truncate(&mac(key, factor), digits),
+            State::Sha256(key) => truncate(&mac(key, factor), digits),
+            State::Sha512(key) => truncate(&mac(key, factor), digits),
+        }
     }
 }
 
-fn mac<M: Mac + KeyInit>(secret: &[u8], message: &[u8]) -> hmac::digest::Output<M> {
-    let mut mac =
-        <M as KeyInit>::new_from_slice(secret).expect("an HMAC takes a key of any length");
-    mac.update(message);
+/// The OTP of one moving factor, for whoever needs only one (RFC 4226 §5.3).
+#[must_use]
+pub fn hotp(algorithm: Algorithm, secret: &[u8], factor: u64, digits: Digits) -> Otp {
+    HotpKey::new(algorithm, secret).otp(factor, digits)
+}
+
+fn keyed<M: KeyInit>(secret: &[u8]) -> M {
+    M::new_from_slice(secret).expect("an HMAC takes a key of any length")
+}
+
+fn mac<M: Mac + Clone>(key: &M, factor: u64) -> hmac::digest::Output<M> {
+    let mut mac = key.clone();
+    mac.update(&factor.to_be_bytes());
     mac.finalize().into_bytes()
 }
 
 /// Dynamic truncation (RFC 4226 §5.3) and the decimal digits of the result (§5.4).
+///
+/// The result is a number of 31 bits, so of ten digits the first is 0, 1 or 2.
 fn truncate(mac: &[u8], digits: Digits) -> Otp {
     let offset = usize::from(mac[mac.len() - 1] & 0x0f);
     let binary =
@@ -117,4 +151,58 @@ fn truncate(mac: &[u8], digits: Digits) -> Otp {
         rest /= 10;
     }
     Otp { text, length: digits.length() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn digits(count: u8) -> Digits {
+        Digits::try_from(count).unwrap()
+    }
+
+    #[test]
+    fn takes_six_to_ten_digits_only() {
+        for count in 6..=10 {
+            assert_eq!(u8::from(digits(count)), count);
+        }
+        for count in [0, 1, 5, 11, 255] {
+            assert_eq!(Digits::try_from(count), Err(DigitsError(count)));
+        }
+    }
+
+    /// The worked example of RFC 4226 §5.4: the truncated value is 0x50ef7f19.
+    #[test]
+    fn truncates_as_the_worked_example() {
+        let mac = [
+            0x1f, 0x86, 0x98, 0x69, 0x0e, 0x02, 0xca, 0x16, 0x61, 0x85, 0x50, 0xef, 0x7f, 0x19,
+            0xda, 0x8e, 0x94, 0x5b, 0x55, 0x5a,
+        ];
+        assert_eq!(truncate(&mac, Digits::SIX).as_bytes(), b"872921");
+        assert_eq!(truncate(&mac, digits(10)).as_bytes(), b"1357872921");
+    }
+
+    #[test]
+    fn ten_digits_hold_the_largest_number_of_31_bits() {
+        let mac = [0xff; 20];
+        assert_eq!(truncate(&mac, digits(10)).as_bytes(), b"2147483647");
+        assert_eq!(truncate(&[0; 20], digits(10)).as_bytes(), b"0000000000");
+    }
+
+    #[test]
+    fn matches_only_the_same_digits_of_the_same_length() {
+        let otp = hotp(Algorithm::Sha1, b"12345678901234567890", 1, Digits::SIX);
+        assert!(otp.matches(b"287082"));
+        for typed in ["", "28708", "2870820", "0287082", "287083", "287o82"] {
+            assert!(!otp.matches(typed.as_bytes()), "{typed}");
+        }
+    }
+
+    #[test]
+    fn secrets_of_any_length_make_an_otp() {
+        for length in [0, 1, 63, 64, 65, 127, 128, 129, 4096] {
+            let otp = hotp(Algorithm::Sha512, &vec![7; length], u64::MAX, digits(8));
+            assert_eq!(otp.as_bytes().len(), 8, "{length}");
+        }
+    }
 }
