@@ -6,3 +6,6 @@ pub mod dictionary;
 pub mod packet;
 pub mod password;
 pub mod repeat;
+
+#[cfg(test)]
+mod testdata;
