@@ -1,1 +1,808 @@
-//! Certificates: prepared, linted, signed elsewhere, completed (RFC 5280).
+//! Certificates (RFC 5280): read, prepared, linted, completed. The key signs elsewhere.
+//!
+//! [`prepare`] makes what is to be signed from a [`Profile`], a [`Subject`] and a
+//! public key; only what passes [`super::lint`] becomes [`Prepared`].
+
+use std::{net::IpAddr, time::Duration};
+
+use const_oid::AssociatedOid;
+use data_encoding::HEXLOWER;
+use der::{
+    Any, AnyRef, DateTime, Decode, Sequence,
+    asn1::{BitString, ObjectIdentifier, OctetString, SetOfVec},
+    pem::{self, LineEnding},
+};
+use sha1::{Digest as _, Sha1};
+use spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoRef};
+use x509_cert::{
+    attr::AttributeTypeAndValue,
+    ext::{
+        Extension,
+        pkix::{
+            AuthorityKeyIdentifier, BasicConstraints, ExtendedKeyUsage, KeyUsage, SubjectAltName,
+            SubjectKeyIdentifier, name::GeneralName,
+        },
+    },
+    name::Name,
+    serial_number::SerialNumber,
+    time::{Time, Validity},
+};
+
+use super::{
+    algorithm::{Digest, KeyKind, Verify, der_octets, digest_of, signature_algorithm},
+    extension::{self, ExtensionError, Principal, Sid, extension},
+    lint, oid,
+    profile::{Kind, Profile},
+};
+use crate::domain::time::UnixTime;
+
+/// A certificate as it was read, with its octets.
+#[derive(Debug, Clone)]
+pub struct Certificate {
+    der: Vec<u8>,
+    to_be_signed: Vec<u8>,
+    public_key: Vec<u8>,
+    read: x509_cert::Certificate,
+}
+
+/// A serial number: positive, 20 octets at most.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Serial(SerialNumber);
+
+/// Who a certificate is for. Names come from what the CA knows, never from a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Subject {
+    /// An account, for [`Kind::Logon`].
+    Account {
+        /// The distinguished name in the directory, or a common name.
+        name: Name,
+        /// The user principal name.
+        upn: String,
+        /// The Kerberos principal.
+        principal: Option<Principal>,
+        /// The security identifier.
+        sid: Option<Sid>,
+    },
+    /// A host, for [`Kind::Signing`], [`Kind::Server`] and [`Kind::Machine`].
+    Host {
+        /// The distinguished name; empty is usual.
+        name: Name,
+        /// DNS names.
+        dns: Vec<String>,
+        /// IP addresses.
+        ip: Vec<IpAddr>,
+    },
+    /// A KDC, for [`Kind::Kdc`].
+    Kdc {
+        /// DNS names of the host, and of the domain for Windows clients.
+        dns: Vec<String>,
+        /// The realm it serves.
+        realm: String,
+    },
+    /// A certificate authority, for [`Kind::Ca`].
+    Authority {
+        /// Its name.
+        name: Name,
+    },
+}
+
+/// Who signs.
+#[derive(Debug, Clone)]
+pub struct Issuer {
+    pub(crate) name: Name,
+    pub(crate) key_id: Vec<u8>,
+    /// The validity of the issuer's own certificate; `None` for a self-signed one.
+    pub(crate) validity: Option<(UnixTime, UnixTime)>,
+    pub(crate) digest: Digest,
+    pub(crate) algorithm: AlgorithmIdentifierOwned,
+}
+
+/// A linted certificate that waits for its signature.
+#[derive(Debug, Clone)]
+#[must_use = "it is no certificate before it is signed"]
+pub struct Prepared {
+    to_be_signed: Vec<u8>,
+    algorithm: AlgorithmIdentifierOwned,
+    digest: Digest,
+}
+
+/// What can go wrong with certificates.
+#[derive(Debug, thiserror::Error)]
+pub enum CertificateError {
+    /// Bytes: this is no certificate.
+    #[error("not a certificate: {0}")]
+    Malformed(der::Error),
+    /// Operator: a PEM file with something else in it.
+    #[error("the PEM block holds \"{0}\" where \"CERTIFICATE\" is wanted")]
+    Label(String),
+    /// Peer: the public key cannot be used.
+    #[error("the public key is none of RSA (2048 to 8192 bits), P-256, P-384")]
+    Key,
+    /// Caller: the profile is for another kind of subject.
+    #[error("the {0} profile is not for this kind of subject")]
+    WrongSubject(Kind),
+    /// Caller: a serial number that certificates cannot carry.
+    #[error("a serial number is positive and has 20 octets at most")]
+    Serial,
+    /// Operator: a name that certificates cannot carry.
+    #[error(transparent)]
+    Name(#[from] ExtensionError),
+    /// Operator or us: the certificate breaks rules. Nothing was signed.
+    #[error("the certificate was not signed, because it breaks: {}", .0.join(", "))]
+    Lint(Vec<&'static str>),
+    /// Us: the time lies beyond what a certificate can say.
+    #[error("the time {0} cannot be written in a certificate")]
+    Time(u64),
+}
+
+/// Makes what is to be signed, and lints it.
+///
+/// The certificate begins `backdate` before `now` and ends `validity` after it,
+/// and never lies outside the validity of the issuer. `spki` is a DER
+/// SubjectPublicKeyInfo.
+///
+/// # Errors
+///
+/// The key or a name cannot be used, or the result breaks a lint.
+pub fn prepare(
+    profile: &Profile,
+    subject: &Subject,
+    spki: &[u8],
+    issuer: &Issuer,
+    serial: &Serial,
+    now: UnixTime,
+) -> Result<Prepared, CertificateError> {
+    let tbs = to_be_signed(profile, subject, spki, issuer, serial, now)?;
+    let prepared = Prepared {
+        to_be_signed: der_octets(&tbs),
+        algorithm: issuer.algorithm.clone(),
+        digest: issuer.digest,
+    };
+    let broken = lint::check(&prepared.to_be_signed, &prepared.algorithm, profile, issuer);
+    if broken.is_empty() { Ok(prepared) } else { Err(CertificateError::Lint(broken)) }
+}
+
+impl Prepared {
+    /// The octets to sign.
+    #[must_use]
+    pub fn to_be_signed(&self) -> &[u8] {
+        &self.to_be_signed
+    }
+
+    /// The digest to sign over.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// Puts the signature under it.
+    ///
+    /// # Errors
+    ///
+    /// The result cannot be read back, which is a defect.
+    pub fn complete(self, signature: &[u8]) -> Result<Certificate, CertificateError> {
+        Certificate::from_der(&signed(&self.to_be_signed, self.algorithm, signature))
+    }
+}
+
+impl Certificate {
+    /// Reads a DER certificate.
+    ///
+    /// # Errors
+    ///
+    /// It is none, or more follows it.
+    pub fn from_der(der: &[u8]) -> Result<Self, CertificateError> {
+        let read = x509_cert::Certificate::from_der(der).map_err(CertificateError::Malformed)?;
+        let parts = Signed::from_der(der).map_err(CertificateError::Malformed)?;
+        Ok(Self {
+            der: der.to_vec(),
+            to_be_signed: der_octets(&parts.to_be_signed),
+            public_key: der_octets(read.tbs_certificate().subject_public_key_info()),
+            read,
+        })
+    }
+
+    /// Reads a PEM certificate.
+    ///
+    /// # Errors
+    ///
+    /// It is none.
+    pub fn from_pem(pem: &str) -> Result<Self, CertificateError> {
+        let (label, der) = pem::decode_vec(pem.as_bytes())
+            .map_err(|cause| CertificateError::Malformed(cause.into()))?;
+        if label != PEM_LABEL {
+            return Err(CertificateError::Label(label.to_owned()));
+        }
+        Self::from_der(&der)
+    }
+
+    /// Reads all certificates of a PEM file, in its order.
+    ///
+    /// # Errors
+    ///
+    /// One of them is none.
+    pub fn chain_from_pem(pem: &str) -> Result<Vec<Self>, CertificateError> {
+        let parts = pem.split_inclusive(PEM_END).filter(|part| !part.trim().is_empty());
+        parts.map(|part| Self::from_pem(part.trim_start())).collect()
+    }
+
+    /// The octets.
+    #[must_use]
+    pub fn der(&self) -> &[u8] {
+        &self.der
+    }
+
+    /// As PEM.
+    #[must_use]
+    pub fn to_pem(&self) -> String {
+        pem::encode_string(PEM_LABEL, LineEnding::LF, &self.der).expect("octets become PEM")
+    }
+
+    /// The public key, a DER SubjectPublicKeyInfo.
+    #[must_use]
+    pub fn public_key(&self) -> &[u8] {
+        &self.public_key
+    }
+
+    /// The subject.
+    #[must_use]
+    pub fn subject(&self) -> &Name {
+        self.read.tbs_certificate().subject()
+    }
+
+    /// The issuer.
+    #[must_use]
+    pub fn issuer(&self) -> &Name {
+        self.read.tbs_certificate().issuer()
+    }
+
+    /// The serial number.
+    #[must_use]
+    pub fn serial(&self) -> Serial {
+        Serial(self.read.tbs_certificate().serial_number().clone())
+    }
+
+    /// The first second of its validity.
+    #[must_use]
+    pub fn not_before(&self) -> UnixTime {
+        unix_time(self.read.tbs_certificate().validity().not_before)
+    }
+
+    /// The last second of its validity.
+    #[must_use]
+    pub fn not_after(&self) -> UnixTime {
+        unix_time(self.read.tbs_certificate().validity().not_after)
+    }
+
+    /// Whether it is valid at this time.
+    #[must_use]
+    pub fn is_valid_at(&self, now: UnixTime) -> bool {
+        (self.not_before()..=self.not_after()).contains(&now)
+    }
+
+    /// The value of an extension; `None` if it is absent, there twice, or malformed.
+    #[must_use]
+    pub fn extension<'a, T: Decode<'a> + AssociatedOid>(&'a self) -> Option<T> {
+        self.read.tbs_certificate().get_extension().ok().flatten().map(|(_, value)| value)
+    }
+
+    /// The octets of an extension that the library does not know.
+    #[must_use]
+    pub fn extension_octets(&self, id: ObjectIdentifier) -> Option<&[u8]> {
+        let all = self.read.tbs_certificate().extensions()?;
+        all.iter()
+            .find(|extension| extension.extn_id == id)
+            .map(|found| found.extn_value.as_bytes())
+    }
+
+    /// The extended key usages; empty if there are none.
+    #[must_use]
+    pub fn extended_key_usage(&self) -> Vec<ObjectIdentifier> {
+        self.extension::<ExtendedKeyUsage>().map(|usages| usages.0).unwrap_or_default()
+    }
+
+    /// The subject alternative names; empty if there are none.
+    #[must_use]
+    pub fn alternative_names(&self) -> Vec<GeneralName> {
+        self.extension::<SubjectAltName>().map(|names| names.0).unwrap_or_default()
+    }
+
+    /// The DNS names among the alternative names.
+    #[must_use]
+    pub fn dns_names(&self) -> Vec<String> {
+        let names = self.alternative_names().into_iter();
+        #[expect(clippy::wildcard_enum_match_arm, reason = "of a library's enum, one kind is DNS")]
+        let dns = names.filter_map(|name| match name {
+            GeneralName::DnsName(name) => Some(name.to_string()),
+            _ => None,
+        });
+        dns.collect()
+    }
+
+    /// Whether `issuer` is a CA of that name and signed this certificate.
+    #[must_use]
+    pub fn is_issued_by(&self, issuer: &Self, verify: &dyn Verify) -> bool {
+        let is_ca = issuer.extension::<BasicConstraints>().is_some_and(|basic| basic.ca);
+        let may_sign = issuer.extension::<KeyUsage>().is_none_or(|usage| usage.key_cert_sign());
+        if !is_ca || !may_sign || self.issuer() != issuer.subject() {
+            return false;
+        }
+        let Some(digest) = self.signature_digest() else { return false };
+        let Some(signature) = self.read.signature().as_bytes() else { return false };
+        verify.verify(issuer.public_key(), digest, &self.to_be_signed, signature)
+    }
+
+    /// The digest it is signed over; `None` if the two places that name it disagree.
+    fn signature_digest(&self) -> Option<Digest> {
+        let outer = self.read.signature_algorithm();
+        if outer != self.read.tbs_certificate().signature() {
+            return None;
+        }
+        digest_of(outer.oid)
+    }
+}
+
+impl PartialEq for Certificate {
+    fn eq(&self, other: &Self) -> bool {
+        self.der == other.der
+    }
+}
+
+impl Eq for Certificate {}
+
+impl Serial {
+    /// From 16 octets drawn at random; 127 bits of them are used.
+    ///
+    /// # Errors
+    ///
+    /// They are all zero.
+    pub fn from_random(mut octets: [u8; 16]) -> Result<Self, CertificateError> {
+        octets[0] &= 0x7f;
+        Self::from_octets(&octets)
+    }
+
+    /// From the octets of a positive number.
+    ///
+    /// # Errors
+    ///
+    /// Zero, or longer than 20 octets.
+    pub fn from_octets(octets: &[u8]) -> Result<Self, CertificateError> {
+        if octets.iter().all(|octet| *octet == 0) {
+            return Err(CertificateError::Serial);
+        }
+        SerialNumber::new(octets).map(Self).map_err(|_| CertificateError::Serial)
+    }
+
+    /// From the form that certificate records have.
+    ///
+    /// # Errors
+    ///
+    /// No lower-case hexadecimal number, or one that is not a serial number.
+    pub fn from_hex(hex: &str) -> Result<Self, CertificateError> {
+        let octets = HEXLOWER.decode(hex.as_bytes()).map_err(|_| CertificateError::Serial)?;
+        Self::from_octets(&octets)
+    }
+
+    /// Lower-case hexadecimal, whole octets, no sign octet.
+    #[must_use]
+    pub fn to_hex(&self) -> String {
+        let octets = self.0.as_bytes();
+        HEXLOWER.encode(octets.strip_prefix(&[0]).filter(|rest| !rest.is_empty()).unwrap_or(octets))
+    }
+
+    /// As the library has it.
+    pub(crate) fn number(&self) -> &SerialNumber {
+        &self.0
+    }
+}
+
+impl Subject {
+    /// The subject and the alternative names, if the subject is one for this kind of profile.
+    fn names(&self, kind: Kind) -> Result<(Name, Vec<GeneralName>), CertificateError> {
+        match (kind, self) {
+            (Kind::Logon, Self::Account { name, upn, principal, sid }) => {
+                let upn = Some(extension::upn(upn));
+                let principal = principal.as_ref().map(Principal::to_name);
+                let sid = sid.as_ref().map(Sid::to_uri);
+                Ok((name.clone(), [upn, principal, sid].into_iter().flatten().collect()))
+            }
+            (Kind::Signing | Kind::Server | Kind::Machine, Self::Host { name, dns, ip }) => {
+                let dns = dns.iter().map(|name| extension::dns(name));
+                let ip = ip.iter().map(|address| Ok(extension::ip(*address)));
+                Ok((name.clone(), dns.chain(ip).collect::<Result<_, _>>()?))
+            }
+            (Kind::Kdc, Self::Kdc { dns, realm }) => {
+                let dns = dns.iter().map(|name| extension::dns(name));
+                let principal = std::iter::once(Ok(Principal::kdc(realm).to_name()));
+                Ok((Name::default(), dns.chain(principal).collect::<Result<_, _>>()?))
+            }
+            (Kind::Ca, Self::Authority { name }) => Ok((name.clone(), Vec::new())),
+            (
+                kind,
+                Self::Account { .. }
+                | Self::Host { .. }
+                | Self::Kdc { .. }
+                | Self::Authority { .. },
+            ) => Err(CertificateError::WrongSubject(kind)),
+        }
+    }
+
+    fn sid(&self) -> Option<&Sid> {
+        match self {
+            Self::Account { sid, .. } => sid.as_ref(),
+            Self::Host { .. } | Self::Kdc { .. } | Self::Authority { .. } => None,
+        }
+    }
+}
+
+impl Issuer {
+    /// The CA with this certificate and a key of this kind.
+    ///
+    /// # Errors
+    ///
+    /// The public key in the certificate cannot be used.
+    pub fn new(certificate: &Certificate) -> Result<Self, CertificateError> {
+        let key = key_kind(certificate.public_key()).ok_or(CertificateError::Key)?;
+        Ok(Self {
+            name: certificate.subject().clone(),
+            key_id: subject_key_id(certificate).ok_or(CertificateError::Key)?,
+            validity: Some((certificate.not_before(), certificate.not_after())),
+            digest: natural_digest(key),
+            algorithm: signature_algorithm(key, natural_digest(key)),
+        })
+    }
+
+    /// A CA that signs its own certificate.
+    ///
+    /// # Errors
+    ///
+    /// The public key cannot be used.
+    pub fn itself(name: Name, spki: &[u8]) -> Result<Self, CertificateError> {
+        let key = key_kind(spki).ok_or(CertificateError::Key)?;
+        Ok(Self {
+            name,
+            key_id: key_identifier(spki).ok_or(CertificateError::Key)?,
+            validity: None,
+            digest: natural_digest(key),
+            algorithm: signature_algorithm(key, natural_digest(key)),
+        })
+    }
+}
+
+/// The name that consists of one common name.
+#[must_use]
+pub fn common_name(text: &str) -> Name {
+    let value = Any::new(der::Tag::Utf8String, text.as_bytes()).expect("a name is short");
+    one_attribute(oid::COMMON_NAME, value)
+}
+
+/// The name that consists of one attribute.
+pub(crate) fn one_attribute(oid: ObjectIdentifier, value: Any) -> Name {
+    let mut attributes = SetOfVec::new();
+    attributes.insert(AttributeTypeAndValue { oid, value }).expect("the set was empty");
+    Name::from_der(&der_octets(&vec![attributes])).expect("a sequence of sets is a name")
+}
+
+/// What kind of key a DER SubjectPublicKeyInfo holds, if it is one that we sign for.
+#[must_use]
+pub fn key_kind(spki: &[u8]) -> Option<KeyKind> {
+    let info = SubjectPublicKeyInfoRef::from_der(spki).ok()?;
+    let key = info.subject_public_key.as_bytes()?;
+    match info.algorithm.oid {
+        oid::RSA_ENCRYPTION => {
+            RsaPublicKey::from_der(key).ok()?.is_usable().then_some(KeyKind::Rsa)
+        }
+        oid::EC_PUBLIC_KEY => match info.algorithm.parameters_oid().ok()? {
+            oid::CURVE_P256 => Some(KeyKind::P256),
+            oid::CURVE_P384 => Some(KeyKind::P384),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// The digest that goes with a kind of key.
+#[must_use]
+pub fn natural_digest(key: KeyKind) -> Digest {
+    match key {
+        KeyKind::Rsa | KeyKind::P256 => Digest::Sha256,
+        KeyKind::P384 => Digest::Sha384,
+    }
+}
+
+/// SHA-1 of the public key, by which it is named (RFC 5280 §4.2.1.2, method 1).
+pub(crate) fn key_identifier(spki: &[u8]) -> Option<Vec<u8>> {
+    let info = SubjectPublicKeyInfoRef::from_der(spki).ok()?;
+    Some(Sha1::digest(info.subject_public_key.as_bytes()?).to_vec())
+}
+
+/// The key identifier that a certificate gives itself, or else the one of its key.
+pub(crate) fn subject_key_id(certificate: &Certificate) -> Option<Vec<u8>> {
+    match certificate.extension::<SubjectKeyIdentifier>() {
+        Some(id) => Some(id.0.into_bytes().into_vec()),
+        None => key_identifier(certificate.public_key()),
+    }
+}
+
+/// A certificate or a list: what was signed, the algorithm, the signature (RFC 5280 §4.1, §5.1).
+pub(crate) fn signed(
+    to_be_signed: &[u8],
+    algorithm: AlgorithmIdentifierOwned,
+    signature: &[u8],
+) -> Vec<u8> {
+    let to_be_signed = AnyRef::try_from(to_be_signed).expect("it was encoded by us");
+    let signature = BitString::from_bytes(signature).expect("a signature is short");
+    der_octets(&Signed { to_be_signed, algorithm, signature })
+}
+
+/// A time of certificates and lists: UTCTime until 2049, then GeneralizedTime (RFC 5280 §4.1.2.5).
+pub(crate) fn x509_time(time: UnixTime) -> Result<Time, CertificateError> {
+    DateTime::from_unix_duration(Duration::from_secs(time.0))
+        .map(Time::from)
+        .map_err(|_| CertificateError::Time(time.0))
+}
+
+/// The same in seconds since the epoch.
+pub(crate) fn unix_time(time: Time) -> UnixTime {
+    UnixTime(time.to_unix_duration().as_secs())
+}
+
+/// The certificate as it would be signed, before the lints have seen it.
+pub(super) fn to_be_signed(
+    profile: &Profile,
+    subject: &Subject,
+    spki: &[u8],
+    issuer: &Issuer,
+    serial: &Serial,
+    now: UnixTime,
+) -> Result<TbsCertificate, CertificateError> {
+    let key_id = key_identifier(spki).ok_or(CertificateError::Key)?;
+    let (name, alternative) = subject.names(profile.kind())?;
+    Ok(TbsCertificate {
+        version: VERSION_3,
+        serial_number: serial.0.clone(),
+        signature: issuer.algorithm.clone(),
+        issuer: issuer.name.clone(),
+        validity: validity(profile, issuer, now)?,
+        extensions: extensions(profile, subject, &key_id, issuer, &name, alternative),
+        subject: name,
+        subject_public_key_info: Any::from_der(spki).map_err(CertificateError::Malformed)?,
+    })
+}
+
+fn validity(
+    profile: &Profile,
+    issuer: &Issuer,
+    now: UnixTime,
+) -> Result<Validity, CertificateError> {
+    let mut begin = now.minus(profile.backdate().as_seconds());
+    let mut end = now.plus(profile.validity().as_seconds());
+    if let Some((first, last)) = issuer.validity {
+        begin = begin.max(first);
+        end = end.min(last);
+    }
+    Ok(Validity::new(x509_time(begin)?, x509_time(end)?))
+}
+
+fn extensions(
+    profile: &Profile,
+    subject: &Subject,
+    key_id: &[u8],
+    issuer: &Issuer,
+    name: &Name,
+    alternative: Vec<GeneralName>,
+) -> Vec<Extension> {
+    let mut all = Vec::new();
+    if profile.kind() == Kind::Ca {
+        let basic = BasicConstraints { ca: true, path_len_constraint: Some(0) };
+        all.push(extension(oid::BASIC_CONSTRAINTS, true, &basic));
+    }
+    all.push(extension(oid::KEY_USAGE, true, &profile.key_usage()));
+    let usages = ExtendedKeyUsage(profile.extended_key_usage().to_vec());
+    if !usages.0.is_empty() {
+        all.push(extension(oid::EXTENDED_KEY_USAGE, false, &usages));
+    }
+    if !alternative.is_empty() {
+        all.push(extension(oid::SUBJECT_ALT_NAME, name.is_empty(), &alternative));
+    }
+    all.push(extension(oid::SUBJECT_KEY_IDENTIFIER, false, &octet_string(key_id)));
+    let authority = AuthorityKeyIdentifier {
+        key_identifier: Some(octet_string(&issuer.key_id)),
+        ..AuthorityKeyIdentifier::default()
+    };
+    all.push(extension(oid::AUTHORITY_KEY_IDENTIFIER, false, &authority));
+    all.extend(subject.sid().map(Sid::to_extension));
+    all.extend(profile.further_extensions());
+    all
+}
+
+pub(crate) fn octet_string(octets: &[u8]) -> OctetString {
+    OctetString::new(octets).expect("an identifier or a digest is short")
+}
+
+/// `TBSCertificate` (RFC 5280 §4.1) of version 3, without unique identifiers.
+#[derive(Clone, Sequence)]
+pub(super) struct TbsCertificate {
+    #[asn1(context_specific = "0", tag_mode = "EXPLICIT")]
+    pub(super) version: u8,
+    pub(super) serial_number: SerialNumber,
+    pub(super) signature: AlgorithmIdentifierOwned,
+    pub(super) issuer: Name,
+    pub(super) validity: Validity,
+    pub(super) subject: Name,
+    pub(super) subject_public_key_info: Any,
+    #[asn1(context_specific = "3", tag_mode = "EXPLICIT")]
+    pub(super) extensions: Vec<Extension>,
+}
+
+/// The SIGNED macro of X.509.
+#[derive(Sequence)]
+struct Signed<'a> {
+    to_be_signed: AnyRef<'a>,
+    algorithm: AlgorithmIdentifierOwned,
+    signature: BitString,
+}
+
+/// `RSAPublicKey` (RFC 8017 §A.1.1).
+#[derive(Sequence)]
+struct RsaPublicKey<'a> {
+    modulus: der::asn1::UintRef<'a>,
+    exponent: der::asn1::UintRef<'a>,
+}
+
+impl RsaPublicKey<'_> {
+    /// 2048 to 8192 bits, and an odd exponent above 1.
+    fn is_usable(&self) -> bool {
+        let modulus = self.modulus.as_bytes();
+        let top_bit_set = modulus.first().is_some_and(|octet| *octet >= 0x80);
+        let long_enough = modulus.len() > 256 || (modulus.len() == 256 && top_bit_set);
+        let exponent = self.exponent.as_bytes();
+        let odd = exponent.last().is_some_and(|octet| octet & 1 == 1);
+        long_enough && modulus.len() <= 1024 && odd && exponent != [1]
+    }
+}
+
+const PEM_LABEL: &str = "CERTIFICATE";
+
+const PEM_END: &str = "-----END CERTIFICATE-----";
+
+/// Version 3, counted from 0.
+const VERSION_3: u8 = 2;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pki::testing::{
+        NOW, ToyKey, account, authority, logon, other_p256, p256, profile, rsa_1024, rsa_2048,
+        serial,
+    };
+
+    #[test]
+    fn logon_certificate_says_what_the_account_says() {
+        let (ca, key) = authority();
+        let issuer = Issuer::new(&ca).unwrap();
+        let prepared =
+            prepare(&logon(), &account(), &other_p256(), &issuer, &serial(1), NOW).unwrap();
+        assert_eq!(prepared.digest(), Digest::Sha256);
+        let signature = key.sign(prepared.to_be_signed());
+        let certificate = prepared.complete(&signature).unwrap();
+        assert_eq!(certificate.subject().to_string(), "CN=User 1,CN=Users,DC=example");
+        assert_eq!(certificate.not_before(), NOW.minus(600));
+        assert_eq!(certificate.not_after(), NOW.plus(3600));
+        assert!(certificate.is_issued_by(&ca, &ToyKey::verifier()));
+        let usages = [oid::SMART_CARD_LOGON, oid::CLIENT_AUTH, oid::PKINIT_CLIENT];
+        assert_eq!(certificate.extended_key_usage(), usages);
+        let sid = certificate.extension_octets(oid::SID_EXTENSION).unwrap();
+        assert_eq!(Sid::from_extension(sid).unwrap().as_str(), "S-1-5-21-1-2-3-1001");
+        assert_eq!(certificate.alternative_names().len(), 3);
+    }
+
+    #[test]
+    fn certificate_never_outlives_its_issuer() {
+        let (ca, _) = authority();
+        let issuer = Issuer::new(&ca).unwrap();
+        let late = ca.not_after().minus(60);
+        let tbs = to_be_signed(&logon(), &account(), &p256(), &issuer, &serial(1), late).unwrap();
+        assert_eq!(unix_time(tbs.validity.not_after), ca.not_after());
+        let gone = ca.not_after().plus(3600);
+        let result = prepare(&logon(), &account(), &p256(), &issuer, &serial(1), gone);
+        assert!(matches!(result, Err(CertificateError::Lint(_))), "{result:?}");
+    }
+
+    #[test]
+    fn subject_must_be_of_the_profiles_kind() {
+        let (ca, _) = authority();
+        let issuer = Issuer::new(&ca).unwrap();
+        let server = profile(Kind::Server);
+        let result = prepare(&server, &account(), &p256(), &issuer, &serial(1), NOW);
+        assert!(matches!(result, Err(CertificateError::WrongSubject(Kind::Server))));
+    }
+
+    #[test]
+    fn every_kind_can_be_made() {
+        let (ca, _) = authority();
+        let issuer = Issuer::new(&ca).unwrap();
+        let host = Subject::Host {
+            name: Name::default(),
+            dns: vec!["ra.example".into()],
+            ip: vec!["127.0.0.1".parse().unwrap()],
+        };
+        for kind in [Kind::Signing, Kind::Server, Kind::Machine] {
+            let made = prepare(&profile(kind), &host, &rsa_2048(), &issuer, &serial(1), NOW);
+            assert!(made.is_ok(), "{kind}: {made:?}");
+        }
+        let kdc = Subject::Kdc { dns: vec!["kdc.example".into()], realm: "EXAMPLE".into() };
+        let made = prepare(&profile(Kind::Kdc), &kdc, &p256(), &issuer, &serial(1), NOW);
+        assert!(made.is_ok(), "{made:?}");
+    }
+
+    #[test]
+    fn certificate_of_another_ca_of_the_same_name_is_not_ours() {
+        let (ca, key) = authority();
+        let issuer = Issuer::new(&ca).unwrap();
+        let prepared = prepare(&logon(), &account(), &p256(), &issuer, &serial(1), NOW).unwrap();
+        let mut signature = key.sign(prepared.to_be_signed());
+        signature[0] ^= 1;
+        let certificate = prepared.complete(&signature).unwrap();
+        assert!(!certificate.is_issued_by(&ca, &ToyKey::verifier()));
+    }
+
+    #[test]
+    fn leaf_is_no_issuer() {
+        let (ca, key) = authority();
+        let issuer = Issuer::new(&ca).unwrap();
+        let prepared = prepare(&logon(), &account(), &p256(), &issuer, &serial(1), NOW).unwrap();
+        let signature = key.sign(prepared.to_be_signed());
+        let leaf = prepared.complete(&signature).unwrap();
+        assert!(!ca.is_issued_by(&leaf, &ToyKey::verifier()));
+        assert!(ca.is_issued_by(&ca, &ToyKey::verifier()));
+    }
+
+    #[test]
+    fn keys_that_are_too_short_or_strange_are_refused() {
+        assert_eq!(key_kind(&rsa_2048()), Some(KeyKind::Rsa));
+        assert_eq!(key_kind(&p256()), Some(KeyKind::P256));
+        assert_eq!(key_kind(&rsa_1024()), None);
+        assert_eq!(key_kind(b""), None);
+        let (ca, _) = authority();
+        let issuer = Issuer::new(&ca).unwrap();
+        let result = prepare(&logon(), &account(), &rsa_1024(), &issuer, &serial(1), NOW);
+        let Err(CertificateError::Lint(broken)) = result else { panic!("{result:?}") };
+        assert_eq!(broken, ["public-key-usable"]);
+    }
+
+    #[test]
+    fn serial_numbers_are_positive_and_short() {
+        assert!(Serial::from_random([0; 16]).is_err());
+        let serial = Serial::from_random([0xff; 16]).unwrap();
+        assert_eq!(serial.to_hex(), "7fffffffffffffffffffffffffffffff");
+        assert_eq!(Serial::from_hex(&serial.to_hex()).unwrap(), serial);
+        assert_eq!(Serial::from_octets(&[0x80]).unwrap().to_hex(), "80");
+        assert!(Serial::from_octets(&[0x7f; 21]).is_err());
+        assert!(Serial::from_octets(&[0xff; 20]).is_err());
+        assert!(Serial::from_hex("-1").is_err());
+    }
+
+    #[test]
+    fn pem_is_read_back_also_as_a_chain() {
+        let (ca, _) = authority();
+        let pem = ca.to_pem();
+        assert_eq!(Certificate::from_pem(&pem).unwrap(), ca);
+        let chain = Certificate::chain_from_pem(&format!("{pem}\n{pem}\n")).unwrap();
+        assert_eq!(chain, [ca.clone(), ca]);
+        assert!(matches!(
+            Certificate::from_pem(&pem.replace("CERTIFICATE", "PRIVATE KEY")),
+            Err(CertificateError::Label(_))
+        ));
+    }
+
+    #[test]
+    fn refuses_trailing_octets_and_truncation() {
+        let (ca, _) = authority();
+        let longer = [ca.der(), b"\0"].concat();
+        assert!(Certificate::from_der(&longer).is_err());
+        for length in 0..ca.der().len() {
+            assert!(Certificate::from_der(&ca.der()[..length]).is_err(), "{length}");
+        }
+    }
+}

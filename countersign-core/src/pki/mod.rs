@@ -8,7 +8,11 @@ pub mod crl;
 pub mod csr;
 pub mod dn;
 pub mod extension;
+mod lint;
 pub mod oid;
 pub mod pkcs12;
 pub mod profile;
 pub mod request;
+
+#[cfg(test)]
+pub(crate) mod testing;
