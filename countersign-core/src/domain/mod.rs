@@ -13,6 +13,7 @@ pub mod id;
 pub mod lockout;
 pub mod name;
 pub mod policy;
+pub mod step;
 pub mod subject;
 pub mod time;
 pub mod token;

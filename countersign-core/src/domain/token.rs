@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    account::Validity,
+    account::{Standing, Validity},
     id::{AccountId, PersonId, TokenId},
+    time::UnixTime,
 };
 use crate::oath::hotp::{Algorithm, Digits};
 
@@ -31,6 +32,14 @@ pub struct Token {
     /// When the token may be used.
     #[serde(default)]
     pub validity: Validity,
+}
+
+impl Token {
+    /// Whether it may be used at this moment.
+    #[must_use]
+    pub fn is_usable(&self, now: UnixTime) -> bool {
+        !self.disabled && self.validity.at(now) == Standing::Valid
+    }
 }
 
 /// How the passcodes of a token come about.

@@ -1,0 +1,227 @@
+//! In step or not: what a typed OTP is to the moving factors around a token's counter.
+//!
+//! Two ranges of factors matter. The *near* one is what is accepted: the
+//! look-ahead window of RFC 4226 §7.4, the window of RFC 6238 §5.2 around the
+//! device's drift. The *far* one is what can begin a resynchronisation
+//! (RFC 4226 §7.4, RFC 6238 §6), and in which a spent OTP is still recognised.
+//! No factor below `next` is ever accepted, wherever it lies.
+
+use std::ops::RangeInclusive;
+
+use super::{
+    counter::TokenCounter,
+    policy::{Policy, RESYNC_LIMIT},
+    subject::{ClearSecret, Holding},
+    time::UnixTime,
+    token::TokenKind,
+};
+use crate::oath::{
+    hotp::{Digits, HotpKey},
+    totp::time_step,
+};
+
+/// What an OTP is to a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sighting {
+    /// Expected; the counter that spends it.
+    Right {
+        /// The counter without it and all before it.
+        to: TokenCounter,
+        /// It was the second OTP of a resynchronisation.
+        resynchronised: bool,
+    },
+    /// It was right once.
+    Spent,
+    /// It lies ahead; the counter that waits for the one after it.
+    Ahead {
+        /// The counter with the resynchronisation begun.
+        to: TokenCounter,
+    },
+    /// Nothing that the token shows around here.
+    Unknown,
+}
+
+/// The counter that two consecutive OTPs lead to, which an administrator vouches for.
+///
+/// An HOTP token is looked for as far ahead as [`RESYNC_LIMIT`]; a TOTP token
+/// no farther off the clock than the policy's resynchronisation window, because
+/// beyond it the drift would not be honoured. `None`: not there, or not local.
+#[must_use]
+pub fn resynchronise(
+    holding: &Holding<ClearSecret>,
+    policy: &Policy,
+    now: UnixTime,
+    [first, second]: [&[u8]; 2],
+) -> Option<TokenCounter> {
+    let mut policy = policy.clone();
+    policy.hotp.resync_window = RESYNC_LIMIT;
+    Expectation::new(holding, &policy, now)?.spending_both(first, second)
+}
+
+/// A token at a moment: its key, its counter, and the ranges that follow from both.
+pub(super) struct Expectation {
+    key: HotpKey,
+    digits: Digits,
+    counter: TokenCounter,
+    near: RangeInclusive<u64>,
+    far: RangeInclusive<u64>,
+    clock: Option<TokenClock>,
+}
+
+/// The time step now, and how far a device may be off it.
+#[derive(Clone, Copy)]
+struct TokenClock {
+    step: u64,
+    drift_limit: u32,
+}
+
+/// What a range has of an OTP.
+#[derive(Default)]
+struct Scan {
+    spent: bool,
+    open: Option<u64>,
+}
+
+impl Expectation {
+    /// What is expected of a token with a shared secret; nothing of a remote one.
+    pub(super) fn new(
+        holding: &Holding<ClearSecret>,
+        policy: &Policy,
+        now: UnixTime,
+    ) -> Option<Self> {
+        let counter = holding.counter;
+        let secret = holding.secret.as_ref()?.expose_bytes();
+        match &holding.token.kind {
+            TokenKind::Hotp { algorithm, digits } => {
+                let ahead = policy.hotp.bounded_look_ahead();
+                let far_ahead = ahead + policy.hotp.bounded_resync_window();
+                Some(Self {
+                    key: HotpKey::new(*algorithm, secret),
+                    digits: *digits,
+                    counter,
+                    near: around(counter.next, 1, ahead),
+                    far: around(counter.next, HOTP_SPENT, far_ahead),
+                    clock: None,
+                })
+            }
+            TokenKind::Totp { algorithm, digits, period } => {
+                let window = policy.totp.bounded_window();
+                let drift_limit = policy.totp.bounded_resync_window();
+                let clock = TokenClock { step: time_step(now.0, *period), drift_limit };
+                let far = window + u64::from(drift_limit);
+                Some(Self {
+                    key: HotpKey::new(*algorithm, secret),
+                    digits: *digits,
+                    counter,
+                    near: around(clock.expected(counter.drift), window, window),
+                    far: around(clock.step, far, far),
+                    clock: Some(clock),
+                })
+            }
+            TokenKind::Remote { .. } => None,
+        }
+    }
+
+    pub(super) fn digits(&self) -> Digits {
+        self.digits
+    }
+
+    /// What `otp` is to the token.
+    ///
+    /// Every range that is looked at is looked at whole, so the time taken does
+    /// not tell where the OTP stands. `thorough` looks at the far range even if
+    /// the near one has the OTP; then the time does not tell that either.
+    pub(super) fn sight(&self, otp: &[u8], thorough: bool) -> Sighting {
+        let near = self.scan(&self.near, otp);
+        let awaited = self.awaited().filter(|factor| self.is(*factor, otp));
+        let settled = near.spent || near.open.is_some() || awaited.is_some();
+        let far = if thorough || !settled { self.scan(&self.far, otp) } else { Scan::default() };
+        if near.spent {
+            // First, for the same digits can stand at a spent and at an open factor,
+            // and what was accepted a moment ago must not be accepted again.
+            return Sighting::Spent;
+        }
+        if let Some(factor) = near.open {
+            return Sighting::Right { to: self.spent_up_to(factor), resynchronised: false };
+        }
+        if let Some(factor) = awaited {
+            return Sighting::Right { to: self.spent_up_to(factor), resynchronised: true };
+        }
+        if far.spent {
+            return Sighting::Spent;
+        }
+        far.open
+            .and_then(|factor| self.awaiting(factor))
+            .map_or(Sighting::Unknown, |to| Sighting::Ahead { to })
+    }
+
+    /// The counter that spends two consecutive OTPs of the far range.
+    fn spending_both(&self, first: &[u8], second: &[u8]) -> Option<TokenCounter> {
+        let (begin, end) = (*self.far.start().max(&self.counter.next), *self.far.end());
+        let is_pair = |factor: &u64| self.is(factor - 1, first) && self.is(*factor, second);
+        (begin.saturating_add(1)..=end).rfind(is_pair).map(|factor| self.spent_up_to(factor))
+    }
+
+    /// Where `otp` stands in a range. Of several open factors with the same OTP
+    /// the last is named: to spend only the first would leave the digits right.
+    fn scan(&self, range: &RangeInclusive<u64>, otp: &[u8]) -> Scan {
+        let mut scan = Scan::default();
+        for factor in range.clone() {
+            let found = self.is(factor, otp);
+            let open = factor >= self.counter.next;
+            scan.spent |= found & !open;
+            scan.open = if found & open { Some(factor) } else { scan.open };
+        }
+        scan
+    }
+
+    fn is(&self, factor: u64, otp: &[u8]) -> bool {
+        self.key.otp(factor, self.digits).matches(otp)
+    }
+
+    /// The factor that would complete a resynchronisation, as long as it is in reach.
+    fn awaited(&self) -> Option<u64> {
+        let TokenCounter { next, resync, .. } = self.counter;
+        let factor = next.checked_add(resync.into())?;
+        (resync != 0 && self.far.contains(&factor)).then_some(factor)
+    }
+
+    /// The counter that waits for the OTP after that of `factor`.
+    fn awaiting(&self, factor: u64) -> Option<TokenCounter> {
+        let resync = u32::try_from(factor - self.counter.next + 1).ok()?;
+        Some(TokenCounter { resync, ..self.counter })
+    }
+
+    /// The counter that spends `factor` and all before it.
+    fn spent_up_to(&self, factor: u64) -> TokenCounter {
+        let drift = self.clock.map_or(self.counter.drift, |clock| clock.drift_of(factor));
+        TokenCounter { next: factor + 1, drift, resync: 0 }
+    }
+}
+
+impl TokenClock {
+    /// The time step that a device with this drift is in.
+    fn expected(self, drift: i32) -> u64 {
+        self.step.saturating_add_signed(self.bounded(drift.into()).into())
+    }
+
+    /// The drift of a device that is in the time step `factor`.
+    fn drift_of(self, factor: u64) -> i32 {
+        self.bounded(factor.checked_signed_diff(self.step).unwrap_or_default())
+    }
+
+    fn bounded(self, drift: i64) -> i32 {
+        let limit = i64::from(self.drift_limit);
+        i32::try_from(drift.clamp(-limit, limit)).expect("RESYNC_LIMIT fits 32 bits")
+    }
+}
+
+fn around(centre: u64, before: u64, after: u64) -> RangeInclusive<u64> {
+    centre.saturating_sub(before)..=centre.saturating_add(after).min(LAST_FACTOR)
+}
+
+/// The last factor that can be spent; `next` must have room behind it.
+const LAST_FACTOR: u64 = u64::MAX - 1;
+
+/// How far back a spent OTP of an HOTP token is recognised as such.
+const HOTP_SPENT: u64 = 20;
