@@ -10,12 +10,14 @@
 pub mod app;
 pub mod audit;
 pub mod certificate;
+pub mod cli;
 pub mod client;
 pub mod clock;
 pub mod config;
 pub mod exit;
 pub mod listener;
 pub mod log;
+pub mod run;
 pub mod signer;
 pub mod store;
 pub mod vault;

@@ -1,1 +1,7 @@
-fn main() {}
+//! The program: calls the library, returns the exit code.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    countersign::cli::run(std::env::args_os())
+}

@@ -1,1 +1,67 @@
 //! The command line's side of the local socket.
+//!
+//! One connection carries one request and one reply, each a line of JSON.
+
+use std::{io, path::Path};
+
+use serde::{Serialize, de::DeserializeOwned};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
+    net::UnixStream,
+};
+
+/// Why the daemon could not be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum ControlError {
+    /// Nobody listens: the daemon is not running.
+    #[error("the daemon is not running")]
+    NotRunning,
+    /// The socket cannot be used.
+    #[error("control socket {path}: {cause}; run this as root or as the daemon's user")]
+    Unusable {
+        /// The socket.
+        path: String,
+        /// What is wrong.
+        cause: io::Error,
+    },
+    /// The daemon did not do it, and says why.
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// Whether a daemon listens on this socket.
+pub async fn is_running(path: &Path) -> bool {
+    UnixStream::connect(path).await.is_ok()
+}
+
+/// Sends a request to the daemon and waits for its reply.
+///
+/// # Errors
+///
+/// The daemon is not running, cannot be reached, or refuses.
+pub async fn call<Request: Serialize, Reply: DeserializeOwned>(
+    path: &Path,
+    request: &Request,
+) -> Result<Reply, ControlError> {
+    let unusable = |cause| ControlError::Unusable { path: path.display().to_string(), cause };
+    let stream = UnixStream::connect(path).await.map_err(|cause| {
+        let nobody = [io::ErrorKind::NotFound, io::ErrorKind::ConnectionRefused];
+        if nobody.contains(&cause.kind()) { ControlError::NotRunning } else { unusable(cause) }
+    })?;
+    let line = exchange(stream, request).await.map_err(unusable)?;
+    let answer: Result<Reply, String> =
+        serde_json::from_str(&line).map_err(|error| unusable(error.into()))?;
+    answer.map_err(ControlError::Refused)
+}
+
+async fn exchange<Request: Serialize>(
+    mut stream: UnixStream,
+    request: &Request,
+) -> io::Result<String> {
+    let mut line = zeroize::Zeroizing::new(serde_json::to_vec(request)?);
+    line.push(b'\n');
+    stream.write_all(&line).await?;
+    let mut reply = String::new();
+    BufReader::new(stream).read_line(&mut reply).await?;
+    Ok(reply)
+}

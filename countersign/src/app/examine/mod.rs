@@ -1,0 +1,195 @@
+//! Examine: what the config means, and what would fail at run time.
+//!
+//! Every finding is a sentence about one object; what is wrong comes with what
+//! to do. Nothing is changed, nothing is sent to anybody.
+
+use std::{net::SocketAddr, path::Path};
+
+use countersign_core::domain::time::UnixTime;
+use serde::Serialize;
+
+use crate::{config::Config, vault::Vault};
+
+mod certificates;
+mod radius;
+
+/// One sentence about one object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// How bad it is.
+    pub grade: Grade,
+    /// What was looked at.
+    pub object: String,
+    /// What was found.
+    pub finding: String,
+    /// What to do about it; empty if nothing.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub remedy: String,
+}
+
+/// How bad a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Grade {
+    /// As it should be.
+    Good,
+    /// It works, but not for long or not safely.
+    Warning,
+    /// It will fail.
+    Error,
+}
+
+/// Findings as they are collected.
+#[derive(Debug, Default)]
+pub struct Findings(Vec<Finding>);
+
+impl Findings {
+    fn add(&mut self, grade: Grade, object: &str, finding: impl Into<String>, remedy: &str) {
+        let (object, finding) = (object.to_owned(), finding.into());
+        self.0.push(Finding { grade, object, finding, remedy: remedy.to_owned() });
+    }
+
+    fn good(&mut self, object: &str, finding: impl Into<String>) {
+        self.add(Grade::Good, object, finding, "");
+    }
+
+    fn warning(&mut self, object: &str, finding: impl Into<String>, remedy: &str) {
+        self.add(Grade::Warning, object, finding, remedy);
+    }
+
+    fn error(&mut self, object: &str, finding: impl Into<String>, remedy: &str) {
+        self.add(Grade::Error, object, finding, remedy);
+    }
+}
+
+/// Examines everything that a config names. `running`: the daemon of this config is at
+/// work, so its addresses are taken by itself.
+#[must_use]
+pub fn examine(config: &Config, now: UnixTime, running: bool) -> Vec<Finding> {
+    let mut findings = Findings::default();
+    examine_master_key(config, &mut findings);
+    examine_store(config, &mut findings);
+    examine_policy(config, &mut findings);
+    radius::examine(config, &mut findings);
+    certificates::examine(config, now, &mut findings);
+    examine_addresses(config, running, &mut findings);
+    findings.0
+}
+
+fn examine_master_key(config: &Config, findings: &mut Findings) {
+    let object = format!("master-key {}", config.master_key.display());
+    match Vault::open(&config.master_key) {
+        Ok(vault) => {
+            findings.good(&object, format!("it is the key with the id {}", vault.key_id()))
+        }
+        Err(error) => findings.error(
+            &object,
+            error.to_string(),
+            "restore the file from where you keep a copy of it; without it no secret can be opened",
+        ),
+    }
+    warn_if_readable_by_others(&config.master_key, &object, findings);
+}
+
+fn examine_store(config: &Config, findings: &mut Findings) {
+    let object = format!("store {}", config.store.display());
+    if config.store.is_dir() {
+        findings.good(
+            &object,
+            "embedded: one daemon at a time uses it, every acceptance is flushed to it",
+        );
+    } else {
+        findings.error(
+            &object,
+            "there is no such directory",
+            "make it with `countersign init DIR`",
+        );
+    }
+    if let Some(parent) = config.audit_log.parent()
+        && !parent.as_os_str().is_empty()
+        && !parent.is_dir()
+    {
+        let object = format!("audit-log {}", config.audit_log.display());
+        findings.error(&object, "its directory does not exist", "make the directory");
+    }
+}
+
+fn examine_policy(config: &Config, findings: &mut Findings) {
+    let (hotp, totp, lockout) = (&config.policy.hotp, &config.policy.totp, &config.policy.lockout);
+    findings.good(
+        "policy",
+        format!(
+            "HOTP looks {} counters ahead and resynchronises within {}; TOTP accepts {} time steps \
+             before and after and resynchronises within {}",
+            hotp.look_ahead, hotp.resync_window, totp.window, totp.resync_window
+        ),
+    );
+    if lockout.lock_after == 0 {
+        findings.warning(
+            "policy.lockout",
+            "no account is ever locked; only the waiting time between attempts slows down guessing",
+            "set policy.lockout.lock-after, for instance 10",
+        );
+        return;
+    }
+    let time = match lockout.lock_time {
+        0 => "until an administrator unlocks it".to_owned(),
+        seconds => format!("for {}", crate::config::span::Span::seconds(seconds)),
+    };
+    findings.good(
+        "policy.lockout",
+        format!(
+            "after {} failures in a row attempts have to wait, after {} the account is locked {time}",
+            lockout.throttle_after, lockout.lock_after
+        ),
+    );
+}
+
+fn examine_addresses(config: &Config, running: bool, findings: &mut Findings) {
+    let udp = config.radius.iter().flat_map(|radius| &radius.listen);
+    for address in udp {
+        let bound = std::net::UdpSocket::bind(address).map(drop);
+        report_address("radius.listen", *address, running, bound, findings);
+    }
+    let otpce = config.otpce.iter().flat_map(|otpce| &otpce.listen).map(|a| ("otpce.listen", a));
+    let est = config.est.iter().flat_map(|est| &est.listen).map(|a| ("est.listen", a));
+    let http = config.http.iter().flat_map(|http| &http.listen).map(|a| ("http.listen", a));
+    for (key, address) in otpce.chain(est).chain(http) {
+        let bound = std::net::TcpListener::bind(address).map(drop);
+        report_address(key, *address, running, bound, findings);
+    }
+}
+
+fn report_address(
+    key: &str,
+    address: SocketAddr,
+    running: bool,
+    bound: std::io::Result<()>,
+    findings: &mut Findings,
+) {
+    let object = format!("{key} {address}");
+    match bound {
+        Ok(()) => findings.good(&object, "the address is free"),
+        Err(_) if running => findings.good(&object, "in use by the running daemon"),
+        Err(error) => findings.error(
+            &object,
+            format!("the address cannot be used: {error}"),
+            "choose another one, or stop what has it (`ss -lntup` shows it)",
+        ),
+    }
+}
+
+fn warn_if_readable_by_others(path: &Path, object: &str, findings: &mut Findings) {
+    use std::os::unix::fs::PermissionsExt;
+
+    let Ok(metadata) = std::fs::metadata(path) else { return };
+    let mode = metadata.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        let remedy = format!("chmod 600 {}", path.display());
+        findings.warning(
+            object,
+            format!("others than its owner can read it (mode {mode:o})"),
+            &remedy,
+        );
+    }
+}
