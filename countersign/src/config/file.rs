@@ -10,12 +10,13 @@ use countersign_core::{
         name::Site,
         policy::{HotpPolicy, TotpPolicy},
     },
+    pki::profile::{ProfileConfig, Span},
     secret::Secret,
 };
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer};
 
-use super::{radius::UserNameFormat, span::Span};
+use super::radius::UserNameFormat;
 use crate::signer::file::KeySpec;
 
 /// The whole file.
@@ -133,10 +134,10 @@ impl Default for LockoutFile {
         let policy = countersign_core::domain::policy::LockoutPolicy::default();
         Self {
             throttle_after: policy.throttle_after,
-            throttle_delay: Span::seconds(policy.throttle_delay),
-            throttle_max: Span::seconds(policy.throttle_max),
+            throttle_delay: Span::seconds(policy.throttle_delay.into()),
+            throttle_max: Span::seconds(policy.throttle_max.into()),
             lock_after: policy.lock_after,
-            lock_time: Span::seconds(policy.lock_time),
+            lock_time: Span::seconds(policy.lock_time.into()),
         }
     }
 }
@@ -346,29 +347,19 @@ pub struct CaFile {
     pub keep_expired: Option<Span>,
     /// `[ca.logon]`: the profile of logon certificates.
     #[serde(default)]
-    pub logon: ProfileFile,
+    pub logon: ProfileConfig,
     /// `[ca.signing]`: the profile of signing certificates.
     #[serde(default)]
-    pub signing: ProfileFile,
+    pub signing: ProfileConfig,
     /// `[ca.server]`: the profile of TLS server certificates.
     #[serde(default)]
-    pub server: ProfileFile,
+    pub server: ProfileConfig,
     /// `[ca.machine]`: the profile of TLS client certificates of machines.
     #[serde(default)]
-    pub machine: ProfileFile,
+    pub machine: ProfileConfig,
     /// `[ca.kdc]`: the profile of KDC certificates.
     #[serde(default)]
-    pub kdc: ProfileFile,
-}
-
-/// A certificate profile.
-#[derive(Debug, Default, Clone, Copy, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub struct ProfileFile {
-    /// How long a certificate is valid.
-    pub validity: Option<Span>,
-    /// How long before its issue the validity begins, for clocks that are slow.
-    pub backdate: Option<Span>,
+    pub kdc: ProfileConfig,
 }
 
 /// `[est]`

@@ -16,6 +16,7 @@ use countersign_core::{
         name::Site,
         policy::{LockoutPolicy, Policy},
     },
+    pki::profile::Span,
     secret::Secret,
 };
 
@@ -32,7 +33,6 @@ use self::{
 
 pub mod file;
 pub mod radius;
-pub mod span;
 
 /// What the daemon is to do. Every path is absolute or relative to the working directory.
 #[derive(Debug)]
@@ -200,10 +200,10 @@ fn check_sections(config: &Config) -> Result<(), Wrong> {
 fn check_policy(file: PolicyFile) -> Result<(Policy, usize), Wrong> {
     let lockout = LockoutPolicy {
         throttle_after: file.lockout.throttle_after,
-        throttle_delay: file.lockout.throttle_delay.as_seconds(),
-        throttle_max: file.lockout.throttle_max.as_seconds(),
+        throttle_delay: seconds("policy.lockout.throttle-delay", file.lockout.throttle_delay)?,
+        throttle_max: seconds("policy.lockout.throttle-max", file.lockout.throttle_max)?,
         lock_after: file.lockout.lock_after,
-        lock_time: file.lockout.lock_time.as_seconds(),
+        lock_time: seconds("policy.lockout.lock-time", file.lockout.lock_time)?,
     };
     for (key, value, most) in [
         ("policy.hotp.look-ahead", file.hotp.look_ahead, 1_000),
@@ -293,14 +293,14 @@ fn check_upstream(
     }
     let probe = file.probe.map(|probe| ProbeSettings {
         user: ProbeUser { name: probe.user, password: octets(&probe.password) },
-        interval: probe.interval.map_or(DEFAULT_PROBE_INTERVAL, span::Span::duration),
+        interval: probe.interval.map_or(DEFAULT_PROBE_INTERVAL, duration),
     });
     Ok(UpstreamSettings {
         name,
         servers,
-        timeout: file.timeout.map_or(DEFAULT_TIMEOUT, span::Span::duration),
+        timeout: file.timeout.map_or(DEFAULT_TIMEOUT, duration),
         tries: file.tries.unwrap_or(DEFAULT_TRIES).max(1),
-        dead_time: file.dead_time.map_or(DEFAULT_DEAD_TIME, span::Span::duration),
+        dead_time: file.dead_time.map_or(DEFAULT_DEAD_TIME, duration),
         user_name: file.user_name,
         nas_identifier: file.nas_identifier.unwrap_or_else(|| "countersign".into()),
         require_message_authenticator: file.require_message_authenticator,
@@ -378,6 +378,15 @@ fn shared_secret(
         return wrong(key, "the shared secret is empty");
     }
     Ok(octets(&secret))
+}
+
+fn seconds(key: &str, span: Span) -> Result<u32, Wrong> {
+    let seconds = u32::try_from(span.as_seconds());
+    seconds.or_else(|_| wrong(key, format!("{span} is longer than a hundred years")))
+}
+
+fn duration(span: Span) -> Duration {
+    Duration::from_secs(span.as_seconds())
 }
 
 fn octets(secret: &Secret<String>) -> Secret<Vec<u8>> {

@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use countersign_core::domain::time::UnixTime;
+use countersign_core::{domain::time::UnixTime, pki::cert::Certificate};
 use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, ServerConfig,
     SignatureScheme,
@@ -18,11 +18,6 @@ use rustls::{
         WebPkiClientVerifier,
         danger::{ClientCertVerified, ClientCertVerifier},
     },
-};
-use x509_cert::{
-    Certificate,
-    der::{Decode, Encode},
-    ext::pkix::{SubjectAltName, name::GeneralName},
 };
 
 /// What a client showed in the handshake. Every request carries it as an extension.
@@ -92,18 +87,12 @@ impl Machine {
 
     fn read(der: &[u8]) -> Option<Self> {
         let certificate = Certificate::from_der(der).ok()?;
-        let tbs = certificate.tbs_certificate();
-        let san = tbs.get_extension::<SubjectAltName>().ok().flatten();
-        let names = san.map(|(_, san)| san.0).unwrap_or_default();
-        let dns_names = names.iter().filter_map(|name| {
-            let GeneralName::DnsName(name) = name else { return None };
-            Some(name.as_str().to_lowercase())
-        });
+        let dns_names = certificate.dns_names();
         Some(Self {
-            subject: tbs.subject().to_string(),
-            serial: data_encoding::HEXLOWER.encode(tbs.serial_number().as_bytes()),
-            dns_names: dns_names.collect(),
-            der: certificate.to_der().ok()?,
+            subject: certificate.subject().to_string(),
+            serial: certificate.serial().to_hex(),
+            dns_names: dns_names.into_iter().map(|name| name.to_lowercase()).collect(),
+            der: der.to_vec(),
         })
     }
 }

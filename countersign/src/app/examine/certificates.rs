@@ -2,12 +2,15 @@
 
 use std::path::Path;
 
-use countersign_core::{domain::time::UnixTime, pki::oid};
+use countersign_core::{
+    domain::time::UnixTime,
+    pki::{cert::Certificate, oid},
+};
 use x509_cert::der::asn1::ObjectIdentifier;
 
 use super::{Findings, warn_if_readable_by_others};
 use crate::{
-    certificate::{self, Facts, readable},
+    certificate::{self, readable},
     config::{Config, file::TlsFile},
     signer::{Signer, file::FileSigner},
 };
@@ -58,14 +61,14 @@ pub(super) fn examine(config: &Config, now: UnixTime, findings: &mut Findings) {
 fn examine_tls(key: &str, tls: &TlsFile, now: UnixTime, findings: &mut Findings) {
     let facts = examine_pair(key, &tls.certificate, &tls.key, now, findings);
     if let Some(facts) = &facts {
-        if facts.hosts.is_empty() {
+        if facts.alternative_names().is_empty() {
             findings.error(
                 key,
                 "the server certificate names no host, so no client will trust it",
                 "issue one with subjectAltName",
             );
         } else {
-            findings.good(key, format!("the server is known as {}", facts.hosts.join(", ")));
+            findings.good(key, format!("the server is known as {}", facts.dns_names().join(", ")));
         }
     }
     examine_anchors(&format!("{key}.client-trust"), &tls.client_trust, now, findings);
@@ -78,10 +81,7 @@ fn examine_anchors(key: &str, path: &Path, now: UnixTime, findings: &mut Finding
         Err(error) => return findings.error(&object, error.to_string(), NAME_A_FILE),
     };
     for anchor in &anchors {
-        match Facts::read(anchor) {
-            Some(facts) => examine_validity(&object, &facts, now, findings),
-            None => findings.error(&object, "a certificate in it cannot be read", NAME_A_FILE),
-        }
+        examine_validity(&object, anchor, now, findings);
     }
 }
 
@@ -92,9 +92,9 @@ fn examine_pair(
     private: &Path,
     now: UnixTime,
     findings: &mut Findings,
-) -> Option<Facts> {
+) -> Option<Certificate> {
     let object = format!("{key}.certificate {}", certificate.display());
-    let facts = Facts::of_file(certificate)
+    let facts = certificate::load_first(certificate)
         .map_err(|error| findings.error(&object, error.to_string(), NAME_A_FILE))
         .ok();
     let key_object = format!("{key}.key {}", private.display());
@@ -104,22 +104,22 @@ fn examine_pair(
         .ok();
     let facts = facts?;
     examine_validity(&object, &facts, now, findings);
-    if signer.is_some_and(|signer| signer.public_key() != facts.public_key) {
+    if signer.is_some_and(|signer| signer.public_key() != facts.public_key()) {
         findings.error(&key_object, "it does not belong to the certificate", NAME_A_FILE);
     }
     Some(facts)
 }
 
-fn examine_validity(object: &str, facts: &Facts, now: UnixTime, findings: &mut Findings) {
-    let end = readable(facts.not_after);
-    let life = facts.not_after.since(facts.not_before);
-    if now > facts.not_after {
+fn examine_validity(object: &str, facts: &Certificate, now: UnixTime, findings: &mut Findings) {
+    let end = readable(facts.not_after());
+    let life = facts.not_after().since(facts.not_before());
+    if now > facts.not_after() {
         findings.error(object, format!("it expired on {end}"), "renew it");
-    } else if now < facts.not_before {
-        let start = readable(facts.not_before);
+    } else if now < facts.not_before() {
+        let start = readable(facts.not_before());
         let finding = format!("it is not valid before {start}");
         findings.error(object, finding, "check this machine's clock, then the certificate");
-    } else if facts.not_after.since(now) < life / 10 {
+    } else if facts.not_after().since(now) < life / 10 {
         findings.warning(object, format!("it expires on {end}"), "renew it");
     } else {
         findings.good(object, format!("it is valid until {end}"));
@@ -128,11 +128,11 @@ fn examine_validity(object: &str, facts: &Facts, now: UnixTime, findings: &mut F
 
 fn require_usage(
     key: &str,
-    facts: Option<&Facts>,
+    facts: Option<&Certificate>,
     usage: ObjectIdentifier,
     findings: &mut Findings,
 ) {
-    if facts.is_some_and(|facts| !facts.usages.contains(&usage)) {
+    if facts.is_some_and(|facts| !facts.extended_key_usage().contains(&usage)) {
         findings.error(
             key,
             format!("the certificate lacks the extended key usage {usage}"),

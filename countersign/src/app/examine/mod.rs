@@ -5,7 +5,7 @@
 
 use std::{net::SocketAddr, path::Path};
 
-use countersign_core::domain::time::UnixTime;
+use countersign_core::{domain::time::UnixTime, pki::profile::Span};
 use serde::Serialize;
 
 use crate::{config::Config, vault::Vault};
@@ -134,7 +134,7 @@ fn examine_policy(config: &Config, findings: &mut Findings) {
     }
     let time = match lockout.lock_time {
         0 => "until an administrator unlocks it".to_owned(),
-        seconds => format!("for {}", crate::config::span::Span::seconds(seconds)),
+        seconds => format!("for {}", Span::seconds(seconds.into())),
     };
     findings.good(
         "policy.lockout",
