@@ -296,6 +296,14 @@ const SECP384R1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34")
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 
+    use countersign_core::{
+        pki::{
+            csr::{CertificateRequest, PreparedRequest},
+            dn::DistinguishedName,
+        },
+        wire::otpce::SignCertRequest,
+    };
+
     use super::*;
 
     const DIGESTS: [Digest; 4] = [Digest::Sha1, Digest::Sha256, Digest::Sha384, Digest::Sha512];
@@ -327,6 +335,30 @@ mod tests {
         assert!(refused(KeySpec::P256, Digest::Sha384));
         assert!(refused(KeySpec::P384, Digest::Sha256));
         assert!(!refused(KeySpec::P384, Digest::Sha384));
+    }
+
+    #[test]
+    fn a_request_signed_here_is_signed_by_its_key() {
+        for (name, spec) in KeySpec::NAMES {
+            let signer = FileSigner::generate(spec).unwrap();
+            let nobody = DistinguishedName::default();
+            let prepared = PreparedRequest::new(&nobody, signer.public_key(), &[]).unwrap();
+            let digest = if spec == KeySpec::P384 { Digest::Sha384 } else { Digest::Sha256 };
+            let signature = signer.sign(digest, prepared.to_be_signed()).unwrap();
+            let request = CertificateRequest::read(&prepared.complete(digest, &signature)).unwrap();
+            assert!(request.is_signed_by_its_key(&AwsVerify), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_request_of_the_specification_is_signed_by_its_key() {
+        let document = include_bytes!("../../../testdata/otpce/accepted-request.xml");
+        let mut der = SignCertRequest::read(document).unwrap().cert_request.unwrap();
+        let signed =
+            |der: &[u8]| CertificateRequest::read(der).unwrap().is_signed_by_its_key(&AwsVerify);
+        assert!(signed(&der));
+        *der.last_mut().unwrap() ^= 1;
+        assert!(!signed(&der));
     }
 
     #[test]
