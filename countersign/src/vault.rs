@@ -58,8 +58,7 @@ impl Vault {
     ///
     /// The file exists or cannot be written.
     pub fn create(path: &Path) -> Result<Self, VaultError> {
-        let mut octets = Secret::new([0; 32]);
-        octets = fill_random(octets).map_err(|cause| unreadable(path, cause))?;
+        let octets = Secret::new(random_octets::<32>());
         write_new(path, HEXLOWER.encode(octets.expose()).as_bytes())
             .map_err(|cause| unreadable(path, cause))?;
         Ok(Self::from_key(&octets))
@@ -133,15 +132,12 @@ impl Vault {
     }
 }
 
-/// Fills an array from the operating system's random source.
-///
-/// # Errors
-///
-/// The operating system gave no randomness.
-pub fn fill_random<const N: usize>(secret: Secret<[u8; N]>) -> io::Result<Secret<[u8; N]>> {
-    let mut octets = *secret.expose();
-    rand::fill(&mut octets).map_err(|_| io::Error::other("no randomness from the system"))?;
-    Ok(Secret::new(octets))
+/// Octets for identifiers and serial numbers, from the operating system's random source.
+#[must_use]
+pub fn random_octets<const N: usize>() -> [u8; N] {
+    let mut octets = [0; N];
+    rand::fill(&mut octets).expect("the operating system gives randomness once it has started");
+    octets
 }
 
 /// Writes a file that must not exist yet, readable by its owner only, and flushes it.

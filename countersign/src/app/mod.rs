@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod authenticate;
+pub mod countersign;
 pub mod examine;
 pub mod issue;
 pub mod publish;
