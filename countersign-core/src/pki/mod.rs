@@ -1,6 +1,7 @@
 //! Certificates and requests as data: prepared here, signed elsewhere, completed here.
 
 pub mod algorithm;
+pub mod ber;
 pub mod cert;
 pub mod cmc;
 pub mod cms;
