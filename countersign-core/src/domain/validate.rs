@@ -226,3 +226,6 @@ fn change<S>(subject: &Subject<S>, to: FailureCounter, findings: &[Finding]) -> 
         moved.map(|Finding { token, from, to, .. }| Move { id: *token, from: *from, to: *to });
     Change { failures, tokens: tokens.collect() }
 }
+
+#[cfg(test)]
+mod tests;
