@@ -33,6 +33,9 @@ use self::{
 
 pub mod file;
 pub mod radius;
+pub mod template;
+#[cfg(test)]
+mod tests;
 
 /// What the daemon is to do. Every path is absolute or relative to the working directory.
 #[derive(Debug)]

@@ -1,0 +1,110 @@
+//! What configs are read, and what is said about the ones that are not.
+
+use std::{fs, path::Path};
+
+use super::{Config, template::Filling};
+
+fn filling() -> Filling {
+    Filling {
+        domain: "EXAMPLE".into(),
+        realm: "example.com".into(),
+        host: "otp.example.com".into(),
+        ca_name: "Example CA".into(),
+        listen: "127.0.0.1".parse().unwrap(),
+        radius_port: 1812,
+        otpce_port: 8443,
+        est_port: 8444,
+        http_port: 8080,
+        key_type: "rsa-2048".into(),
+    }
+}
+
+fn load(text: &str) -> Result<Config, String> {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("radius")).unwrap();
+    fs::write(dir.path().join("radius/localhost.secret"), "correct horse\nnot this\n").unwrap();
+    let path = dir.path().join("countersign.toml");
+    fs::write(&path, text).unwrap();
+    Config::load(&path)
+        .map_err(|error| error.to_string().replace(&dir.path().display().to_string(), "DIR"))
+}
+
+/// The template with one line replaced by another.
+fn with(line: &str, instead: &str) -> Result<Config, String> {
+    let text = filling().render();
+    assert!(text.contains(line), "the template has no {line:?}");
+    load(&text.replacen(line, instead, 1))
+}
+
+#[test]
+fn the_template_is_a_config_and_leaves_nothing_open() {
+    let text = filling().render();
+    let open = text.split('@').skip(1).any(|after| after.starts_with(char::is_uppercase));
+    assert!(!open, "{text}");
+    let config = load(&text).unwrap();
+    let radius = config.radius.unwrap();
+    assert_eq!(radius.clients[0].secret.expose(), b"correct horse");
+    assert!(radius.clients[0].require_message_authenticator);
+    assert_eq!(config.otpce.unwrap().issuing_ca, [r"otp.example.com:8444\Example CA"]);
+    assert_eq!(config.policy.lockout.lock_time, 900);
+}
+
+#[test]
+fn the_template_says_what_the_defaults_are() {
+    let text = filling().render();
+    let start = text.find("[policy.hotp]").unwrap();
+    let end = text.find("[radius]").unwrap();
+    let without = format!("{}{}", &text[..start], &text[end..]);
+    let (with, without) = (load(&text).unwrap(), load(&without).unwrap());
+    assert_eq!(with.policy, without.policy);
+}
+
+#[test]
+fn an_unknown_key_is_refused_with_line_and_column_and_without_the_line() {
+    let error = with("[radius]\n", "[radius]\nsecrte = \"hush\"\n").unwrap_err();
+    assert!(error.starts_with("config DIR/countersign.toml:"), "{error}");
+    assert!(error.contains("unknown field `secrte`"), "{error}");
+    assert!(!error.contains("hush"), "{error}");
+}
+
+#[test]
+fn a_secret_of_the_wrong_type_is_not_repeated() {
+    let error = with("secret-file = \"radius/localhost.secret\"", "secret = 271828").unwrap_err();
+    assert!(error.contains("a text in quotes") && !error.contains("271828"), "{error}");
+}
+
+#[test]
+fn values_that_make_no_sense_are_named_by_their_key() {
+    for (line, instead, expected) in [
+        ("look-ahead = 10", "look-ahead = 5000", "policy.hotp.look-ahead: 5000 is more than 1000"),
+        ("lock-time = \"15m\"", "lock-time = \"15\"", "15"),
+        (
+            "address = \"127.0.0.1\"",
+            "address = \"localhost\"",
+            "neither an IP address nor a prefix",
+        ),
+        ("secret-file = \"radius/localhost.secret\"", "", "exactly one of secret and secret-file"),
+        ("localhost.secret", "missing.secret", "radius.client.localhost.secret-file"),
+        ("path = \"/otpce\"", "path = \"otpce\"", "does not begin with /"),
+        (r"otp.example.com:8444\Example CA", "otp.example.com", r"not of the form 'host\CA name'"),
+        ("http://otp", "https://otp", "fetched over plain http://"),
+    ] {
+        let error = with(line, instead).unwrap_err();
+        assert!(error.contains(expected), "{line} -> {instead}: {error}");
+    }
+}
+
+#[test]
+fn sections_that_need_each_other_are_missed() {
+    let text = filling().render();
+    let ca = text.find("[ca]").unwrap();
+    let est = text.find("[est]").unwrap();
+    let error = load(&format!("{}{}", &text[..ca], &text[est..])).unwrap_err();
+    assert!(error.contains("ra: it needs [ra.est]"), "{error}");
+}
+
+#[test]
+fn a_missing_file_says_what_to_do() {
+    let error = Config::load(Path::new("/nowhere/countersign.toml")).unwrap_err().to_string();
+    assert!(error.contains("countersign init DIR"), "{error}");
+}
