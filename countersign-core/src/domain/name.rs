@@ -1,10 +1,20 @@
 //! Names that people log on with, and the keys by which they are found.
+//!
+//! A name comes as `user`, `DOMAIN\user`, `user@realm`, or as a UPN, and no text
+//! tells the last two apart. So nothing is taken to pieces: an account has a key
+//! for every form, the store keeps keys unique, and a name is looked up whole.
+//!
+//! * Letters are folded one by one to lower case; a final sigma is a sigma.
+//!   Composed and decomposed accents are different names.
+//! * A bare name belongs to the account of the site's own domain, or to one that
+//!   has neither domain nor realm, which counts as one of the site's own.
+//! * The site's own accounts are found under the site's domain and realm, too.
 
 use serde::{Deserialize, Serialize};
 
 use super::account::Account;
 
-/// The domain that names without a domain belong to.
+/// The domain that names without a domain belong to: one domain, under both its names.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Site {
@@ -28,8 +38,8 @@ pub struct LoginKey(String);
 /// What is not a login name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum LoginNameError {
-    /// Nothing, or nothing before `@` or after `\`.
-    #[error("the login name is empty")]
+    /// Nothing, or nothing on one side of `@` or `\`.
+    #[error("the login name is empty, or has nothing before or after `@` or `\\`")]
     Empty,
     /// Longer than [`LoginName::MAX_LENGTH`].
     #[error("the login name is longer than {max} octets", max = LoginName::MAX_LENGTH)]
@@ -37,6 +47,12 @@ pub enum LoginNameError {
     /// A control character, which no directory allows in a name.
     #[error("the login name has a control character")]
     ControlCharacter,
+    /// More than one `\`, which no form of a name has.
+    #[error("the login name has more than one `\\`")]
+    ManyBackslashes,
+    /// A domain or realm where only the name is wanted.
+    #[error("the name must stand alone, without `@` or `\\`; domain and realm are given apart")]
+    NotBare,
 }
 
 impl LoginName {
@@ -47,7 +63,7 @@ impl LoginName {
     ///
     /// # Errors
     ///
-    /// Empty, too long, or with control characters.
+    /// Empty in a part, too long, with control characters or several backslashes.
     pub fn parse(text: &str) -> Result<Self, LoginNameError> {
         if text.len() > Self::MAX_LENGTH {
             return Err(LoginNameError::TooLong);
@@ -55,11 +71,27 @@ impl LoginName {
         if text.chars().any(char::is_control) {
             return Err(LoginNameError::ControlCharacter);
         }
-        let local = text.rsplit('\\').next().unwrap_or_default();
-        if local.is_empty() || local.starts_with('@') {
+        let local = match text.split_once('\\') {
+            Some(("", _)) => return Err(LoginNameError::Empty),
+            Some((_, local)) => local,
+            None => text,
+        };
+        if local.contains('\\') {
+            return Err(LoginNameError::ManyBackslashes);
+        }
+        if local.is_empty() || local.starts_with('@') || local.ends_with('@') {
             return Err(LoginNameError::Empty);
         }
-        Ok(Self { given: text.to_owned(), key: LoginKey::normalise(text) })
+        Ok(Self { given: text.to_owned(), key: LoginKey::fold(text) })
+    }
+
+    /// Reads a name that stands alone, as an account or a domain has it.
+    ///
+    /// # Errors
+    ///
+    /// What [`LoginName::parse`] refuses, and `@` or `\` anywhere.
+    pub fn parse_bare(text: &str) -> Result<Self, LoginNameError> {
+        if text.contains(['@', '\\']) { Err(LoginNameError::NotBare) } else { Self::parse(text) }
     }
 
     /// As it was given.
@@ -82,33 +114,221 @@ impl LoginKey {
         &self.0
     }
 
-    fn normalise(text: &str) -> Self {
-        Self(text.to_lowercase())
+    /// Folds letter by letter, so that what stands beside a letter does not matter.
+    fn fold(text: &str) -> Self {
+        let lower = text.chars().flat_map(char::to_lowercase);
+        Self(lower.map(|letter| if letter == 'ς' { 'σ' } else { letter }).collect())
     }
 
     pub(super) fn all_of(account: &Account, site: &Site) -> Vec<Self> {
-        let domain = account.domain.as_ref();
-        let realm = account.realm.as_ref();
-        let same = |a: &String, b: &Option<String>| {
-            b.as_ref().is_some_and(|b| a.to_lowercase() == b.to_lowercase())
-        };
-        let of_site = match (domain, realm) {
-            (None, None) => true,
-            (Some(domain), _) => same(domain, &site.domain),
-            (None, Some(realm)) => same(realm, &site.realm),
-        };
         let name = &account.name;
-        let mut keys: Vec<Self> = Vec::new();
-        if of_site {
-            keys.push(Self::normalise(name));
+        let mut places: Vec<&String> = account.domain.iter().chain(&account.realm).collect();
+        let mut keys: Vec<Self> = account.upn.iter().map(|upn| Self::fold(upn)).collect();
+        if site.owns(account) {
+            keys.push(Self::fold(name));
+            places.extend(site.domain.iter().chain(&site.realm));
         }
-        for place in domain.into_iter().chain(realm) {
-            keys.push(Self::normalise(&format!("{place}\\{name}")));
-            keys.push(Self::normalise(&format!("{name}@{place}")));
+        for place in places {
+            keys.push(Self::fold(&format!("{place}\\{name}")));
+            keys.push(Self::fold(&format!("{name}@{place}")));
         }
-        keys.extend(account.upn.as_deref().map(Self::normalise));
         keys.sort();
         keys.dedup();
         keys
+    }
+}
+
+impl Site {
+    /// Whether an account is one of the site's own: it says nothing else, and it
+    /// says the site's domain or realm or neither of its own.
+    fn owns(&self, account: &Account) -> bool {
+        let pairs = [(&account.domain, &self.domain), (&account.realm, &self.realm)];
+        let compared = pairs.map(|pair| match pair {
+            (Some(its), Some(ours)) => Some(LoginKey::fold(its) == LoginKey::fold(ours)),
+            (None, _) | (_, None) => None,
+        });
+        let nowhere = account.domain.is_none() && account.realm.is_none();
+        !compared.contains(&Some(false)) && (nowhere || compared.contains(&Some(true)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::{
+        account::{Authentication, Validity},
+        id::AccountId,
+    };
+
+    fn account(name: &str, domain: Option<&str>, realm: Option<&str>) -> Account {
+        Account {
+            id: AccountId::from_bytes([1; 16]),
+            person: None,
+            name: name.into(),
+            domain: domain.map(Into::into),
+            realm: realm.map(Into::into),
+            upn: None,
+            dn: None,
+            sid: None,
+            disabled: false,
+            validity: Validity::default(),
+            authentication: Authentication::Tokens,
+        }
+    }
+
+    fn site(domain: Option<&str>, realm: Option<&str>) -> Site {
+        Site { domain: domain.map(Into::into), realm: realm.map(Into::into) }
+    }
+
+    fn corp() -> Site {
+        site(Some("CORP"), Some("corp.example"))
+    }
+
+    fn finds(account: &Account, site: &Site, text: &str) -> bool {
+        let name = LoginName::parse(text).unwrap();
+        account.login_keys(site).contains(name.key())
+    }
+
+    #[test]
+    fn every_form_leads_to_the_account() {
+        let mut alice = account("Alice", Some("CORP"), Some("corp.example"));
+        alice.upn = Some("Alice.Smith@example.com".into());
+        for text in [
+            "alice",
+            "ALICE",
+            r"corp\alice",
+            r"CORP\Alice",
+            r"corp.example\alice",
+            "alice@corp",
+            "alice@CORP.EXAMPLE",
+            "alice.smith@EXAMPLE.com",
+        ] {
+            assert!(finds(&alice, &corp(), text), "{text}");
+        }
+        for text in ["alice.smith", r"other\alice", "alice@example.com", r"alice\corp", "corp"] {
+            assert!(!finds(&alice, &corp(), text), "{text}");
+        }
+    }
+
+    #[test]
+    fn bare_names_belong_to_the_site() {
+        let cases = [
+            (account("alice", None, None), corp(), true),
+            (account("alice", None, None), site(None, None), true),
+            (account("alice", Some("corp"), None), corp(), true),
+            (account("alice", None, Some("CORP.example")), corp(), true),
+            (
+                account("alice", Some("CORP"), Some("corp.example")),
+                site(None, Some("corp.example")),
+                true,
+            ),
+            (account("alice", Some("OTHER"), None), corp(), false),
+            (account("alice", None, Some("other.example")), corp(), false),
+            (account("alice", Some("CORP"), Some("other.example")), corp(), false),
+            (account("alice", Some("OTHER"), Some("corp.example")), corp(), false),
+            (account("alice", Some("CORP"), None), site(None, None), false),
+        ];
+        for (account, site, expected) in cases {
+            assert_eq!(finds(&account, &site, "alice"), expected, "{account:?} at {site:?}");
+        }
+    }
+
+    #[test]
+    fn accounts_of_the_site_are_found_under_both_its_names() {
+        for account in [account("alice", None, None), account("alice", Some("CORP"), None)] {
+            for text in [r"CORP\alice", "alice@corp.example", r"corp.example\alice"] {
+                assert!(finds(&account, &corp(), text), "{text}");
+            }
+        }
+        let foreign = account("alice", Some("OTHER"), None);
+        assert!(!finds(&foreign, &corp(), r"CORP\alice"));
+    }
+
+    #[test]
+    fn refuses_what_no_form_has() {
+        let long = "a".repeat(LoginName::MAX_LENGTH + 1);
+        let cases = [
+            ("", LoginNameError::Empty),
+            ("@", LoginNameError::Empty),
+            ("@realm", LoginNameError::Empty),
+            ("user@", LoginNameError::Empty),
+            (r"\user", LoginNameError::Empty),
+            (r"\\user", LoginNameError::Empty),
+            (r"DOMAIN\", LoginNameError::Empty),
+            (r"DOMAIN\@realm", LoginNameError::Empty),
+            (r"A\B\user", LoginNameError::ManyBackslashes),
+            ("us\0er", LoginNameError::ControlCharacter),
+            ("user\r\n", LoginNameError::ControlCharacter),
+            ("us\u{85}er", LoginNameError::ControlCharacter),
+            (&long, LoginNameError::TooLong),
+        ];
+        for (text, error) in cases {
+            assert_eq!(LoginName::parse(text), Err(error), "{text:?}");
+        }
+        assert!(LoginName::parse(&long[1..]).is_ok());
+    }
+
+    #[test]
+    fn a_bare_name_has_no_separator() {
+        assert!(LoginName::parse_bare("alice.smith-2").is_ok());
+        for text in [r"CORP\alice", "alice@corp.example"] {
+            assert_eq!(LoginName::parse_bare(text), Err(LoginNameError::NotBare));
+        }
+        assert_eq!(LoginName::parse_bare(""), Err(LoginNameError::Empty));
+    }
+
+    #[test]
+    fn a_upn_may_have_an_at_sign_before_its_last() {
+        let mut alice = account("alice", None, None);
+        alice.upn = Some("alice@home@corp.example".into());
+        assert!(finds(&alice, &corp(), "Alice@Home@corp.example"));
+        assert!(!finds(&alice, &corp(), "alice@home"));
+    }
+
+    #[test]
+    fn folding_does_not_depend_on_the_neighbour() {
+        let nikos = account("ΝΙΚΟΣ", None, None);
+        for text in ["νικος", "νικοσ", "ΝΙΚΟΣ", "Νικος@corp.example", r"CORP\νικοσ"]
+        {
+            assert!(finds(&nikos, &corp(), text), "{text}");
+        }
+        assert!(!finds(&account("ian", None, None), &corp(), "ıan"));
+        assert!(finds(&account("ÅSA", None, None), &corp(), "åsa"));
+    }
+
+    proptest! {
+        #[test]
+        fn reading_never_panics_and_keeps_what_was_given(text in ".*") {
+            if let Ok(name) = LoginName::parse(&text) {
+                prop_assert_eq!(name.given(), text);
+            }
+        }
+
+        #[test]
+        fn folding_twice_is_folding_once(text in ".{1,40}") {
+            let once = LoginKey::fold(&text);
+            prop_assert_eq!(LoginKey::fold(once.as_str()), once);
+        }
+
+        #[test]
+        fn case_of_ascii_does_not_matter(text in "[ -~]{1,40}") {
+            let key = LoginKey::fold(&text);
+            prop_assert_eq!(LoginKey::fold(&text.to_ascii_uppercase()), key);
+        }
+
+        #[test]
+        fn accounts_of_different_names_share_no_key(
+            first in "[a-z]{1,8}",
+            second in "[a-z]{1,8}",
+            domain in proptest::option::of("[a-z]{1,8}"),
+            realm in proptest::option::of("[a-z]{1,8}\\.[a-z]{2,3}"),
+        ) {
+            prop_assume!(first != second);
+            let keys = |name: &str| account(name, domain.as_deref(), realm.as_deref()).login_keys(&corp());
+            let others = keys(&second);
+            prop_assert!(keys(&first).iter().all(|key| !others.contains(key)));
+        }
     }
 }
