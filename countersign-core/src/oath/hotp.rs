@@ -92,7 +92,6 @@ impl Otp {
 pub struct HotpKey(State);
 
 #[derive(Clone)]
-#[expect(clippy::large_enum_variant, reason = "lives on the stack for one attempt; no box per OTP")]
 enum State {
     Sha1(Hmac<Sha1>),
     Sha256(Hmac<Sha256>),
