@@ -1,0 +1,82 @@
+//! The layers of the crate: `wire | pki | domain -> oath -> secret`, and what it depends on.
+//!
+//! Siblings do not see each other, with one exception: `pki/request.rs` compares
+//! the names in a certificate request with those of an account, so it may name
+//! `domain::account`.
+
+#![expect(clippy::unwrap_used, reason = "this is a test from end to end")]
+
+use std::{fs, path::Path};
+
+#[path = "support/imports.rs"]
+mod imports;
+
+#[test]
+fn calls_go_down_only() {
+    let mut wrong = Vec::new();
+    for (file, code) in imports::sources(&root().join("src")) {
+        let Some((layer, _)) = file.split_once('/') else { continue };
+        let (_, below) = ARROWS.iter().find(|(name, _)| *name == layer).unwrap_or_else(|| {
+            panic!("{layer}/ is a layer that this test does not know; put it into ARROWS")
+        });
+        for import in imports::imports(&code, "crate") {
+            let target = import[0].as_str();
+            let is_exception =
+                EXCEPTIONS.contains(&(&file, &import[..2.min(import.len())].join("::")));
+            if target != layer && !below.contains(&target) && !is_exception {
+                wrong.push(format!("{file}: {layer} -> {}", import.join("::")));
+            }
+        }
+        if imports::climbs_out(&file, &code) {
+            wrong.push(format!("{file}: climbs out of its layer by `super`; write `crate::`"));
+        }
+    }
+    assert!(wrong.is_empty(), "wrong arrows:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn depends_on_nothing_that_acts() {
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let (_, after) = manifest.split_once("\n[dependencies]\n").unwrap();
+    let section = after.split("\n[").next().unwrap();
+    let names = section.lines().filter_map(|line| line.split(['.', ' ', '=']).next());
+    let names: Vec<_> = names.filter(|name| !name.is_empty() && !name.starts_with('#')).collect();
+    assert_eq!(
+        names, DEPENDENCIES,
+        "the list proves that the crate is pure; think before it grows"
+    );
+    assert!(!manifest.contains("[target."), "dependencies of one target are dependencies, too");
+    assert!(!manifest.contains("[build-dependencies]"), "a build script does I/O");
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Each layer, and the layers that it may name.
+const ARROWS: [(&str, &[&str]); 4] = [
+    ("wire", &["oath", "secret"]),
+    ("pki", &["oath", "secret"]),
+    ("domain", &["oath", "secret"]),
+    ("oath", &["secret"]),
+];
+
+const EXCEPTIONS: [(&str, &str); 1] = [("pki/request.rs", "domain::account")];
+
+const DEPENDENCIES: [&str; 15] = [
+    "cms",
+    "const-oid",
+    "data-encoding",
+    "der",
+    "hmac",
+    "md-5",
+    "quick-xml",
+    "serde",
+    "sha1",
+    "sha2",
+    "spki",
+    "subtle",
+    "thiserror",
+    "x509-cert",
+    "zeroize",
+];
