@@ -5,6 +5,7 @@ use std::fmt;
 use countersign_core::pki::algorithm::{Digest, KeyKind};
 
 pub mod file;
+pub mod pkcs12;
 
 /// A private key that signs. The CA, the RA and the client's key are such.
 pub trait Signer: Send + Sync + 'static {
