@@ -1,0 +1,11 @@
+//! Real peers judge the real binary.
+//!
+//! Every test makes what it needs in a temporary directory: a state directory by
+//! `countersign init`, daemons on free loopback ports, FreeRADIUS, a Kerberos KDC.
+//! Nothing waits for a fixed time; whatever is waited for has a limit, and a wait
+//! that fails shows the log of what was waited for. A peer that is not installed
+//! is a failure, not a skip: `admin/test` installs them all.
+
+mod support;
+
+mod rigs;

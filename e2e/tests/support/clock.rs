@@ -1,0 +1,29 @@
+//! The time, and waiting for something with a limit.
+
+use std::{
+    thread,
+    time::{Duration, Instant, SystemTime},
+};
+
+/// Seconds since 1970.
+#[expect(clippy::disallowed_methods, reason = "these tests run real programs in real time")]
+pub fn unix_time() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("it is after 1970").as_secs()
+}
+
+/// Asks again and again until something is there or the limit has passed.
+pub fn poll<T>(limit: Duration, mut ask: impl FnMut() -> Option<T>) -> Option<T> {
+    let end = Instant::now() + limit;
+    loop {
+        if let Some(found) = ask() {
+            return Some(found);
+        }
+        if Instant::now() >= end {
+            return None;
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// How long anything on this machine may take; generous, for busy machines.
+pub const LIMIT: Duration = Duration::from_secs(60);

@@ -1,0 +1,193 @@
+//! FreeRADIUS in a temporary directory: as an OTP server with fixed passwords, or as
+//! a RADIUS client that proxies to another server.
+
+use std::{fs, path::Path, process::Command};
+
+use super::{ports, process::Service};
+
+/// A running FreeRADIUS.
+#[derive(Debug)]
+pub struct FreeRadius {
+    pub port: u16,
+    service: Service,
+}
+
+/// What it does with a request.
+#[derive(Debug, Clone, Copy)]
+pub enum Role<'a> {
+    /// Knows `alice` with the password `123456`; challenges the user `challenged`.
+    OtpServer {
+        /// Whether its replies carry a Message-Authenticator.
+        signs: bool,
+    },
+    /// Asks the server on another port.
+    Proxy { to: u16, secret: &'a str },
+}
+
+impl FreeRadius {
+    /// Starts one for clients on this machine with the secret [`SECRET`].
+    #[track_caller]
+    pub fn start(directory: &Path, role: Role<'_>) -> Self {
+        let port = ports::free();
+        fs::create_dir_all(directory).expect("a directory");
+        fs::write(directory.join("radiusd.conf"), configuration(directory, port, role))
+            .expect("a file");
+        fs::write(directory.join("users"), USERS).expect("a file");
+        let mut command = Command::new("freeradius");
+        command.args(["-f", "-l", "stdout", "-d"]).arg(directory);
+        let log = directory.join("log");
+        let mut service = Service::start("freeradius", &mut command, &log);
+        service.wait_until("it is ready", || {
+            fs::read_to_string(&log).is_ok_and(|log| log.contains("Ready to process requests"))
+        });
+        Self { port, service }
+    }
+
+    /// Its log, which names who logged on and who did not.
+    pub fn log(&self) -> String {
+        self.service.log()
+    }
+
+    /// Its address in an upstream's list of servers.
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+}
+
+/// The secret shared with FreeRADIUS.
+pub const SECRET: &str = "upstream-secret-5f2c";
+
+const USERS: &str = "\
+alice Cleartext-Password := \"123456\"
+DEFAULT User-Name == \"CORP\\\\alice\", Cleartext-Password := \"123456\"
+";
+
+fn configuration(directory: &Path, port: u16, role: Role<'_>) -> String {
+    let directory = directory.display();
+    let (authorize, post_auth, servers) = match role {
+        Role::OtpServer { signs } => {
+            let sign = "update reply {\n Message-Authenticator := 0x00\n }";
+            (OTP_SERVER.to_owned(), if signs { sign } else { "" }, String::new())
+        }
+        Role::Proxy { to, secret } => (PROXY.to_owned(), "", proxy_to(to, secret)),
+    };
+    format!(
+        r#"
+prefix = /usr
+name = e2e
+confdir = {directory}
+raddbdir = {directory}
+run_dir = {directory}
+logdir = {directory}
+libdir = /usr/lib/freeradius
+max_request_time = 20
+cleanup_delay = 2
+security {{
+  reject_delay = 0
+  status_server = no
+}}
+log {{
+  destination = stdout
+  auth = yes
+}}
+thread pool {{
+  start_servers = 1
+  max_servers = 4
+  min_spare_servers = 1
+  max_spare_servers = 4
+  max_requests_per_server = 0
+}}
+modules {{
+  always handled {{
+    rcode = handled
+  }}
+  pap {{
+  }}
+  files {{
+    usersfile = {directory}/users
+  }}
+}}
+client local {{
+  ipaddr = 127.0.0.1
+  secret = {SECRET}
+  require_message_authenticator = yes
+}}
+{servers}
+server e2e {{
+  listen {{
+    type = auth
+    ipaddr = 127.0.0.1
+    port = {port}
+  }}
+  authorize {{
+    {authorize}
+  }}
+  authenticate {{
+    Auth-Type PAP {{
+      pap
+    }}
+  }}
+  pre-proxy {{
+    update proxy-request {{
+      Message-Authenticator := 0x00
+    }}
+  }}
+  post-auth {{
+    {post_auth}
+    Post-Auth-Type REJECT {{
+      {post_auth}
+    }}
+    Post-Auth-Type Challenge {{
+      {post_auth}
+    }}
+  }}
+}}
+"#
+    )
+}
+
+fn proxy_to(port: u16, secret: &str) -> String {
+    format!(
+        r#"
+proxy server {{
+  default_fallback = no
+}}
+home_server daemon {{
+  type = auth
+  ipaddr = 127.0.0.1
+  port = {port}
+  secret = {secret}
+  response_window = 10
+  status_check = none
+}}
+home_server_pool daemon {{
+  home_server = daemon
+}}
+realm DAEMON {{
+  auth_pool = daemon
+  nostrip
+}}
+"#
+    )
+}
+
+const OTP_SERVER: &str = r#"
+    if (&User-Name == "challenged") {
+      update control {
+        &Response-Packet-Type := Access-Challenge
+      }
+      update reply {
+        &State := 0x0102
+        &Reply-Message := "the next code"
+      }
+      handled
+    }
+    files
+    pap
+"#;
+
+const PROXY: &str = r"
+    update control {
+      &Proxy-To-Realm := DAEMON
+    }
+";

@@ -1,0 +1,11 @@
+//! What the tests stand on: processes, ports, and one file per peer.
+
+pub mod clock;
+pub mod freeradius;
+pub mod kdc;
+pub mod oath;
+pub mod openssl;
+pub mod ports;
+pub mod process;
+pub mod radclient;
+pub mod radius;
