@@ -15,7 +15,7 @@ use countersign_core::{
 };
 
 use super::{SignerError, file::FileSigner};
-use crate::vault;
+use crate::vault::random_octets;
 
 /// Why there is no PKCS#12 file.
 #[derive(Debug, thiserror::Error)]
@@ -26,16 +26,13 @@ pub enum Error {
     /// The file cannot be made.
     #[error(transparent)]
     File(#[from] Pkcs12Error),
-    /// The operating system gave no randomness.
-    #[error("random octets for the PKCS#12 file: {0}")]
-    Randomness(#[from] std::io::Error),
 }
 
 /// The DER of a PKCS#12 file with a key and its chain, the key's certificate first.
 ///
 /// # Errors
 ///
-/// The key cannot be written, a part cannot be encoded, or there is no randomness.
+/// The key cannot be written, or a part cannot be encoded.
 pub fn to_pfx(
     signer: &FileSigner,
     chain: &[Vec<u8>],
@@ -43,7 +40,7 @@ pub fn to_pfx(
     password: &Secret<String>,
 ) -> Result<Vec<u8>, Error> {
     let key = signer.pkcs8()?;
-    let random = randomness()?;
+    let random = randomness();
     let all = KeyWithChain { key: &key, chain, friendly_name };
     Ok(all.to_pfx(password, &random, &Aws)?)
 }
@@ -73,14 +70,9 @@ impl Pbes2 for Aws {
     }
 }
 
-fn randomness() -> std::io::Result<Randomness> {
-    let salt_and_iv =
-        || -> std::io::Result<SaltAndIv> { Ok(SaltAndIv { salt: draw()?, iv: draw()? }) };
-    Ok(Randomness { key: salt_and_iv()?, certificates: salt_and_iv()?, mac_salt: draw()? })
-}
-
-fn draw() -> std::io::Result<[u8; 16]> {
-    vault::fill_random(Secret::new([0; 16])).map(|octets| *octets.expose())
+fn randomness() -> Randomness {
+    let salt_and_iv = || SaltAndIv { salt: random_octets(), iv: random_octets() };
+    Randomness { key: salt_and_iv(), certificates: salt_and_iv(), mac_salt: random_octets() }
 }
 
 #[cfg(test)]
