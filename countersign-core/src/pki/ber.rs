@@ -125,7 +125,7 @@ fn write(output: &mut Vec<u8>, identifier: &[u8], content: &[u8]) -> Result<(), 
         [] => output.push(0),
         [short @ 0..=0x7f] => output.push(short),
         ref long => {
-            output.push(0x80 | u8::try_from(long.len()).expect("four octets at most"));
+            output.push(0x80 | u8::try_from(long.len()).map_err(|_| NotBer)?);
             output.extend_from_slice(long);
         }
     }
