@@ -5,7 +5,8 @@ use std::{fs, path::Path};
 /// One path that a file names, as its parts: `["domain", "account", "Account"]`.
 pub(crate) type Import = Vec<String>;
 
-/// Every `.rs` file below `root`: its path relative to `root`, and its code.
+/// Every `.rs` file below `root` that is no test: its path relative to `root`,
+/// and its code without comments and tests.
 pub(crate) fn sources(root: &Path) -> Vec<(String, String)> {
     let mut found = Vec::new();
     let mut folders = vec![root.to_owned()];
@@ -14,9 +15,12 @@ pub(crate) fn sources(root: &Path) -> Vec<(String, String)> {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
+            } else if path.extension().is_some_and(|extension| extension == "rs")
+                && path.file_name().is_some_and(|name| name != "tests.rs")
+            {
                 let name = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
-                found.push((name, without_comments(&fs::read_to_string(&path).unwrap())));
+                let code = without_tests(&fs::read_to_string(&path).unwrap());
+                found.push((name, code));
             }
         }
     }
@@ -39,9 +43,8 @@ pub(crate) fn imports(code: &str, root: &str) -> Vec<Import> {
 
 /// Whether some `super::super::…` leaves the folder that a layer is.
 pub(crate) fn climbs_out(file: &str, code: &str) -> bool {
-    let (code, tests) = code.split_once("\nmod tests {").unwrap_or((code, ""));
     let depth = file.matches('/').count() - usize::from(file.ends_with("/mod.rs"));
-    longest_climb(code) > depth || longest_climb(tests) > depth + 1
+    longest_climb(code) > depth
 }
 
 /// How many `super::` stand in a row at most.
@@ -108,9 +111,10 @@ fn tokens(code: &str) -> Vec<String> {
     tokens
 }
 
-fn without_comments(text: &str) -> String {
-    let code = text.lines().map(|line| line.split("//").next().unwrap_or_default());
-    code.collect::<Vec<_>>().join("\n")
+/// Tests stand at the end, as the style asks.
+fn without_tests(text: &str) -> String {
+    let code = text.lines().take_while(|line| !line.ends_with("mod tests {"));
+    code.map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n")
 }
 
 #[test]
@@ -126,11 +130,17 @@ fn climbs_are_counted_from_the_place_of_the_file() {
     for (file, code, out) in [
         ("a/b.rs", "use super::{c, d::e};", false),
         ("a/b.rs", "use super::super::c;", true),
-        ("a/b.rs", "use x;\nmod tests { use super::super::c; }", false),
         ("a/mod.rs", "use super::b;", true),
-        ("a/mod.rs", "fn f() {}\nmod tests { use super::*; }", false),
+        ("a/mod.rs", "use crate::a::b;", false),
         ("a/b/mod.rs", "use super::c;", false),
     ] {
         assert_eq!(climbs_out(file, code), out, "{file}: {code}");
     }
+}
+
+#[test]
+fn tests_and_comments_are_left_out() {
+    let text = "use a; // crate::b\n\n#[cfg(test)]\nmod tests {\n    use crate::c;\n}\n";
+    assert_eq!(without_tests(text).lines().next(), Some("use a; "));
+    assert!(imports(&without_tests(text), "crate").is_empty());
 }
