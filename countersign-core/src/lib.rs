@@ -3,6 +3,7 @@
 //! In reading order:
 //!
 //! * [`secret`]: the one type that may hold a passcode, PIN or shared secret.
+//! * [`time`]: points in time; whoever calls brings them.
 //! * [`oath`]: one-time passwords, RFC 4226 and RFC 6238.
 //! * [`domain`]: accounts, tokens, attempts, and the decision about an attempt.
 //! * [`wire`]: what travels: RADIUS packets, MS-OTPCE documents.
@@ -17,4 +18,5 @@ pub mod domain;
 pub mod oath;
 pub mod pki;
 pub mod secret;
+pub mod time;
 pub mod wire;

@@ -1,4 +1,4 @@
-//! The layers of the crate: `wire | pki | domain -> oath -> secret`, and what it depends on.
+//! The layers of the crate: `wire | pki | domain -> oath -> secret | time`, and what it depends on.
 //!
 //! Siblings do not see each other, with two exceptions: `domain::time` is a
 //! value that everybody may name, and `pki/request.rs` compares the names in a
@@ -56,10 +56,10 @@ fn root() -> &'static Path {
 
 /// Each layer, and the layers that it may name.
 const ARROWS: [(&str, &[&str]); 4] = [
-    ("wire", &["oath", "secret"]),
-    ("pki", &["oath", "secret"]),
-    ("domain", &["oath", "secret"]),
-    ("oath", &["secret"]),
+    ("wire", &["oath", "secret", "time"]),
+    ("pki", &["oath", "secret", "time"]),
+    ("domain", &["oath", "secret", "time"]),
+    ("oath", &["secret", "time"]),
 ];
 
 const EXCEPTIONS: [(&str, &str); 2] =

@@ -15,7 +15,8 @@ pub mod name;
 pub mod policy;
 pub mod step;
 pub mod subject;
-pub mod time;
 pub mod token;
 pub mod validate;
 pub mod verdict;
+
+pub use crate::time;

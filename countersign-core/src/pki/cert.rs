@@ -34,7 +34,7 @@ use super::{
     lint, oid,
     profile::{Kind, Profile},
 };
-use crate::domain::time::UnixTime;
+use crate::time::UnixTime;
 
 /// A certificate as it was read, with its octets.
 #[derive(Debug, Clone)]

@@ -19,7 +19,7 @@ use super::{
     extension::read_application_policies,
     oid,
 };
-use crate::domain::time::UnixTime;
+use crate::time::UnixTime;
 
 /// How a request is wrapped.
 #[derive(Debug, Clone)]

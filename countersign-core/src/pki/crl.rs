@@ -16,7 +16,7 @@ use super::{
     extension::extension,
     oid,
 };
-use crate::domain::time::UnixTime;
+use crate::time::UnixTime;
 
 /// A revocation list as it was read, with its octets.
 #[derive(Debug, Clone)]

@@ -9,7 +9,7 @@ use super::{
     extension::Principal,
     profile::{Addresses, Kind, Profile, ProfileConfig},
 };
-use crate::domain::time::UnixTime;
+use crate::time::UnixTime;
 
 /// 2026-01-01T00:00:00Z.
 pub(crate) const NOW: UnixTime = UnixTime(1_767_225_600);
