@@ -3,7 +3,7 @@
 //! [`prepare`] makes what is to be signed from a [`Profile`], a [`Subject`] and a
 //! public key; only what passes [`super::lint`] becomes [`Prepared`].
 
-use std::{net::IpAddr, time::Duration};
+use std::{net::IpAddr, ops::RangeInclusive, time::Duration};
 
 use const_oid::AssociatedOid;
 use data_encoding::HEXLOWER;
@@ -13,7 +13,7 @@ use der::{
     pem::{self, LineEnding},
 };
 use sha1::{Digest as _, Sha1};
-use spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoRef};
+use spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoOwned, SubjectPublicKeyInfoRef};
 use x509_cert::{
     attr::AttributeTypeAndValue,
     ext::{
@@ -30,6 +30,7 @@ use x509_cert::{
 
 use super::{
     algorithm::{Digest, KeyKind, Verify, der_octets, digest_of, signature_algorithm},
+    csr::KeySize,
     extension::{self, ExtensionError, Principal, Sid, extension},
     lint, oid,
     profile::{Kind, Profile},
@@ -486,19 +487,9 @@ pub(crate) fn one_attribute(oid: ObjectIdentifier, value: Any) -> Name {
 /// What kind of key a DER SubjectPublicKeyInfo holds, if it is one that we sign for.
 #[must_use]
 pub fn key_kind(spki: &[u8]) -> Option<KeyKind> {
-    let info = SubjectPublicKeyInfoRef::from_der(spki).ok()?;
-    let key = info.subject_public_key.as_bytes()?;
-    match info.algorithm.oid {
-        oid::RSA_ENCRYPTION => {
-            RsaPublicKey::from_der(key).ok()?.is_usable().then_some(KeyKind::Rsa)
-        }
-        oid::EC_PUBLIC_KEY => match info.algorithm.parameters_oid().ok()? {
-            oid::CURVE_P256 => Some(KeyKind::P256),
-            oid::CURVE_P384 => Some(KeyKind::P384),
-            _ => None,
-        },
-        _ => None,
-    }
+    let info = SubjectPublicKeyInfoOwned::from_der(spki).ok()?;
+    let KeySize { kind, bits } = KeySize::of(&info)?;
+    (kind != KeyKind::Rsa || RSA_BITS.contains(&bits)).then_some(kind)
 }
 
 /// The digest that goes with a kind of key.
@@ -643,24 +634,8 @@ struct Signed<'a> {
     signature: BitString,
 }
 
-/// `RSAPublicKey` (RFC 8017 §A.1.1).
-#[derive(Sequence)]
-struct RsaPublicKey<'a> {
-    modulus: der::asn1::UintRef<'a>,
-    exponent: der::asn1::UintRef<'a>,
-}
-
-impl RsaPublicKey<'_> {
-    /// 2048 to 8192 bits, and an odd exponent above 1.
-    fn is_usable(&self) -> bool {
-        let modulus = self.modulus.as_bytes();
-        let top_bit_set = modulus.first().is_some_and(|octet| *octet >= 0x80);
-        let long_enough = modulus.len() > 256 || (modulus.len() == 256 && top_bit_set);
-        let exponent = self.exponent.as_bytes();
-        let odd = exponent.last().is_some_and(|octet| octet & 1 == 1);
-        long_enough && modulus.len() <= 1024 && odd && exponent != [1]
-    }
-}
+/// The RSA keys that certificates are made for.
+const RSA_BITS: RangeInclusive<usize> = 2048..=8192;
 
 const PEM_LABEL: &str = "CERTIFICATE";
 
