@@ -79,7 +79,7 @@ impl RadiusListener {
         for address in settings.listen {
             let refused = |cause| BindError::Address { address, cause };
             for socket in bind_sockets(address).map_err(refused)? {
-                let handler = Handler::new(clients.clone(), counts.clone()).map_err(refused)?;
+                let handler = Handler::new(clients.clone(), counts.clone());
                 loops.push(Loop { socket, handler });
             }
         }

@@ -2,7 +2,6 @@
 
 use std::{io, net::SocketAddr, time::Duration};
 
-use aws_lc_rs::rand;
 use countersign_core::{
     secret::Secret,
     wire::radius::{
@@ -14,7 +13,7 @@ use countersign_core::{
 };
 use tokio::{net::UdpSocket, time::timeout};
 
-use crate::config::radius::ServerSettings;
+use crate::{config::radius::ServerSettings, vault::random_octets};
 
 /// What is asked.
 #[derive(Clone, Copy)]
@@ -88,9 +87,7 @@ fn write_request(
     credentials: Credentials<'_>,
     secret: &Secret<Vec<u8>>,
 ) -> Result<Request, Unanswered> {
-    let mut random = [0; 17];
-    rand::fill(&mut random).map_err(|_| io::Error::other("the system gives no random octets"))?;
-    let [identifier, authenticator @ ..] = random;
+    let [identifier, authenticator @ ..] = random_octets::<17>();
     let (identifier, authenticator) = (Identifier(identifier), Authenticator(authenticator));
     let protection = Protection::MessageAuthenticator;
     let mut draft = Draft::new(Code::ACCESS_REQUEST, identifier, authenticator, protection);

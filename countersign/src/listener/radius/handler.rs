@@ -3,9 +3,8 @@
 //! No socket is seen from here, and the time is told, so everything that a peer can
 //! send is tried without a network.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use aws_lc_rs::rand;
 use countersign_core::{
     domain::{
         attempt::{Attempt, ListenerKind},
@@ -27,7 +26,7 @@ use super::{
     reply::ReplyTo,
     request::Question,
 };
-use crate::config::radius::ClientSettings;
+use crate::{config::radius::ClientSettings, vault::random_octets};
 
 /// Knows the clients, and what was asked and answered of late.
 pub(super) struct Handler {
@@ -76,10 +75,9 @@ enum Dropped {
 }
 
 impl Handler {
-    pub(super) fn new(clients: Arc<Clients>, counts: Arc<Counts>) -> io::Result<Self> {
+    pub(super) fn new(clients: Arc<Clients>, counts: Arc<Counts>) -> Self {
         let repeats = Repeats::new(REMEMBERED);
-        let correlations = Correlations::new()?;
-        Ok(Self { clients, counts, repeats, in_flight: 0, correlations })
+        Self { clients, counts, repeats, in_flight: 0, correlations: Correlations::new() }
     }
 
     /// Looks at a datagram.
@@ -220,11 +218,8 @@ struct Correlations {
 }
 
 impl Correlations {
-    fn new() -> io::Result<Self> {
-        let mut prefix = [0; 8];
-        rand::fill(&mut prefix)
-            .map_err(|_| io::Error::other("the system gives no random octets"))?;
-        Ok(Self { prefix, count: 0 })
+    fn new() -> Self {
+        Self { prefix: random_octets(), count: 0 }
     }
 
     fn next(&mut self) -> CorrelationId {
@@ -291,7 +286,7 @@ mod tests {
             ClientSettings { require_message_authenticator: false, ..client("10.0.0.1/32") };
         let unchallenged = ClientSettings { never_challenge: true, ..client("10.0.0.2/32") };
         let clients = Clients::new(vec![client("10.0.0.0/8"), exempt, unchallenged]).unwrap();
-        Handler::new(Arc::new(clients), Arc::new(Counts::default())).unwrap()
+        Handler::new(Arc::new(clients), Arc::new(Counts::default()))
     }
 
     fn secret() -> Secret<Vec<u8>> {

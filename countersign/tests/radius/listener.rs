@@ -1,0 +1,191 @@
+//! The listener.
+
+use countersign::config::radius::RadiusSettings;
+use countersign::{client::radius::Upstream, listener::radius::RadiusListener};
+use countersign_core::{
+    secret::Secret,
+    wire::radius::{
+        dictionary::{AttributeNumber, Code},
+        packet::{Packet, Protection},
+    },
+};
+use tokio::{sync::mpsc, time::timeout};
+
+use crate::support::{Asking, LIMIT, Peer, Server, client, listen, otp, reply, upstream};
+
+#[tokio::test]
+async fn accepts_an_otp_once() {
+    let running = listen(None).await;
+    let peer = Peer::new(1, running.address).await;
+    assert_eq!(peer.ask(&Asking::logon("alice", &otp(0)).sign()).await, Code::ACCESS_ACCEPT);
+    assert_eq!(peer.ask(&Asking::logon("alice", &otp(0)).sign()).await, Code::ACCESS_REJECT);
+    assert_eq!(peer.ask(&Asking::logon("nobody", &otp(1)).sign()).await, Code::ACCESS_REJECT);
+    assert_eq!((running.counts.accepted.value(), running.counts.rejected.value()), (1, 2));
+}
+
+#[tokio::test]
+async fn a_retransmission_gets_the_same_octets_and_spends_nothing() {
+    let running = listen(None).await;
+    let peer = Peer::new(1, running.address).await;
+    let request = Asking::logon("alice", &otp(0)).sign();
+    peer.send(&request).await;
+    let first = peer.receive().await;
+    peer.send(&request).await;
+    assert_eq!(peer.receive().await, first);
+    assert_eq!((running.counts.accepted.value(), running.counts.repeated.value()), (1, 1));
+    assert_eq!(peer.ask(&Asking::logon("alice", &otp(1)).sign()).await, Code::ACCESS_ACCEPT);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_64_clients_with_the_same_otp_one_is_accepted() {
+    let running = listen(None).await;
+    let mut answers = tokio::task::JoinSet::new();
+    for _ in 0..64 {
+        let address = running.address;
+        answers.spawn(async move {
+            let peer = Peer::new(1, address).await;
+            peer.ask(&Asking::logon("alice", &otp(0)).sign()).await
+        });
+    }
+    let answers = timeout(LIMIT, answers.join_all()).await.unwrap();
+    let accepts = answers.iter().filter(|code| **code == Code::ACCESS_ACCEPT);
+    assert_eq!((accepts.count(), answers.len()), (1, 64));
+}
+
+#[tokio::test]
+async fn a_wrong_secret_and_a_missing_message_authenticator_get_silence() {
+    let running = listen(None).await;
+    let peer = Peer::new(1, running.address).await;
+    let wrong = Secret::new(b"another secret".to_vec());
+    peer.send(&Asking::logon("alice", &otp(0)).sign_with(&wrong)).await;
+    let bare =
+        || Asking::new(Code::ACCESS_REQUEST, Protection::None).credentials("alice", &otp(0)).sign();
+    peer.send(&bare()).await;
+    assert_eq!(peer.ask(&Asking::logon("nobody", "1").sign()).await, Code::ACCESS_REJECT);
+    assert_eq!(running.counts.unauthentic.value(), 2);
+
+    let exempt = Peer::new(2, running.address).await;
+    assert_eq!(exempt.ask(&bare()).await, Code::ACCESS_ACCEPT, "nothing was spent until now");
+}
+
+#[tokio::test]
+async fn a_stranger_gets_silence() {
+    let running = listen(None).await;
+    let stranger = Peer::new(3, running.address).await;
+    let request = Asking::logon("alice", &otp(0)).sign();
+    stranger.send(&request).await;
+    let unknown = &running.counts.unknown_client;
+    timeout(LIMIT, async {
+        while unknown.value() == 0 {
+            tokio::task::yield_now().await
+        }
+    })
+    .await
+    .unwrap();
+    let peer = Peer::new(1, running.address).await;
+    assert_eq!(peer.ask(&request).await, Code::ACCESS_ACCEPT);
+}
+
+#[tokio::test]
+async fn proxy_state_comes_back_in_order_behind_the_message_authenticator() {
+    let running = listen(None).await;
+    let peer = Peer::new(1, running.address).await;
+    let request = Asking::logon("alice", "wrong")
+        .with(AttributeNumber::PROXY_STATE, b"one")
+        .with(AttributeNumber::PROXY_STATE, b"two")
+        .sign();
+    peer.send(&request).await;
+    let reply = peer.receive().await;
+    let found: Vec<_> = Packet::read(&reply)
+        .unwrap()
+        .attributes()
+        .iter()
+        .map(|attribute| (attribute.number, attribute.value.to_vec()))
+        .collect();
+    assert_eq!(found[0].0, AttributeNumber::MESSAGE_AUTHENTICATOR);
+    assert_eq!(found[1], (AttributeNumber::PROXY_STATE, b"one".to_vec()));
+    assert_eq!(found[2], (AttributeNumber::PROXY_STATE, b"two".to_vec()));
+}
+
+#[tokio::test]
+async fn says_that_it_is_alive() {
+    let running = listen(None).await;
+    let peer = Peer::new(1, running.address).await;
+    let status = Asking::new(Code::STATUS_SERVER, Protection::MessageAuthenticator).sign();
+    assert_eq!(peer.ask(&status).await, Code::ACCESS_ACCEPT);
+    assert_eq!(running.counts.accepted.value(), 0, "that was nobody's logon");
+}
+
+#[tokio::test]
+async fn tells_what_the_upstream_says() {
+    for code in [Code::ACCESS_ACCEPT, Code::ACCESS_REJECT, Code::ACCESS_CHALLENGE] {
+        let server = Server::saying(code).await;
+        let running = listen(Some(Upstream::new(upstream(&[server.address])))).await;
+        let peer = Peer::new(1, running.address).await;
+        assert_eq!(peer.ask(&Asking::logon("rosa", "123456").sign()).await, code);
+        assert_eq!(server.received().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn is_silent_when_the_upstream_is_and_asks_again_when_asked_again() {
+    let closed = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let running = listen(Some(Upstream::new(upstream(&[closed])))).await;
+    let peer = Peer::new(1, running.address).await;
+    let request = Asking::logon("rosa", "123456").sign();
+    let undecided = &running.counts.undecided;
+    for times in 1..=2 {
+        peer.send(&request).await;
+        timeout(LIMIT, async {
+            while undecided.value() < times {
+                tokio::task::yield_now().await
+            }
+        })
+        .await
+        .unwrap();
+    }
+    assert_eq!(peer.ask(&Asking::logon("alice", &otp(0)).sign()).await, Code::ACCESS_ACCEPT);
+}
+
+#[tokio::test]
+async fn a_request_in_flight_holds_up_no_other_and_is_answered_after_the_stop() {
+    let (arrived, mut arrivals) = mpsc::unbounded_channel();
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let server = Server::start(move |_, request| {
+        arrived.send(()).unwrap();
+        match released.try_recv() {
+            Ok(()) => vec![reply(request, Code::ACCESS_ACCEPT)],
+            Err(_) => Vec::new(),
+        }
+    })
+    .await;
+    let patient = upstream(&[server.address]);
+    let running = listen(Some(Upstream::new(countersign::config::radius::UpstreamSettings {
+        tries: 1200,
+        ..patient
+    })))
+    .await;
+    let peer = Peer::new(1, running.address).await;
+    let waiting = Asking::logon("rosa", "123456").sign();
+    peer.send(&waiting).await;
+    timeout(LIMIT, arrivals.recv()).await.unwrap().unwrap();
+    assert_eq!(peer.ask(&Asking::logon("alice", &otp(0)).sign()).await, Code::ACCESS_ACCEPT);
+
+    running.stop.cancel();
+    tokio::task::yield_now().await;
+    release.send(()).unwrap();
+    assert_eq!(peer.answer_to(&waiting).await, Code::ACCESS_ACCEPT);
+    timeout(LIMIT, running.served).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn two_listeners_do_not_share_an_address_unnoticed() {
+    let running = listen(None).await;
+    let settings = RadiusSettings {
+        listen: vec![running.address],
+        clients: vec![client("default", "127.0.0.1/32")],
+    };
+    let error = RadiusListener::bind(settings).err().unwrap();
+    let expected = format!("RADIUS cannot listen on {}: ", running.address);
+    assert!(error.to_string().starts_with(&expected), "{error}");
+}

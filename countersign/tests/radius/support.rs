@@ -1,0 +1,332 @@
+//! A site with two users, a client that asks, and an upstream that does as it is told.
+
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use countersign::{
+    app::authenticate::{Authenticator, Parts},
+    audit::MemoryAudit,
+    client::radius::Upstream,
+    clock::ManualClock,
+    config::radius::{
+        ClientSettings, RadiusSettings, ServerSettings, UpstreamSettings, UserNameFormat,
+    },
+    listener::radius::{RadiusListener, Services},
+    store::{Store, memory::Memory},
+    vault::{Vault, random_octets},
+};
+use countersign_core::{
+    domain::{
+        account::{Account, Authentication, Validity},
+        id::{AccountId, TokenId},
+        name::Site,
+        policy::Policy,
+        time::UnixTime,
+        token::{PinHash, Token, TokenKind},
+        validate::PinCheck,
+    },
+    oath::hotp::{Algorithm, Digits, hotp},
+    secret::Secret,
+    wire::radius::{
+        authenticator::{Authenticator as RequestAuthenticator, Demand},
+        dictionary::{AttributeNumber, Code},
+        packet::{Draft, Identifier, Packet, Protection},
+    },
+};
+use tokio::{net::UdpSocket, task::JoinHandle, time::timeout};
+use tokio_util::sync::CancellationToken;
+
+/// The secret shared with every client and every server.
+pub fn secret() -> Secret<Vec<u8>> {
+    Secret::new(b"a shared secret".to_vec())
+}
+
+/// How long anything may take on a busy machine.
+pub const LIMIT: Duration = Duration::from_secs(60);
+
+const OATH_SECRET: &[u8] = b"12345678901234567890";
+
+/// The HOTP of alice's token.
+pub fn otp(counter: u64) -> String {
+    let otp = hotp(Algorithm::Sha1, OATH_SECRET, counter, Digits::SIX);
+    String::from_utf8(otp.as_bytes().to_vec()).unwrap()
+}
+
+/// alice with a HOTP token, and rosa about whom the upstream `otp` decides.
+pub async fn authenticator(upstream: Option<Upstream>) -> Arc<Authenticator> {
+    let directory = tempfile::tempdir().unwrap();
+    let vault = Vault::create(&directory.path().join("key")).unwrap();
+    let store = Memory::new();
+    let remote = Authentication::Upstream("otp".into());
+    let (alice, rosa) = (AccountId::from_bytes([1; 16]), AccountId::from_bytes([2; 16]));
+    for account in [account(alice, "alice", Authentication::Tokens), account(rosa, "rosa", remote)]
+    {
+        store.insert_account(account, Site::default()).await.unwrap();
+    }
+    let token = token(alice);
+    let sealed = vault.seal(token.id, OATH_SECRET).unwrap();
+    store.insert_token(token, Some(sealed), 0).await.unwrap();
+    let upstreams = upstream.map(|upstream| ("otp".into(), Arc::new(upstream)));
+    Arc::new(Authenticator::new(Parts {
+        store: Arc::new(store),
+        vault: Arc::new(vault),
+        audit: Arc::new(MemoryAudit::default()),
+        policy: Policy::default(),
+        pins: Arc::new(NoPins),
+        pin_permits: 1,
+        upstreams: upstreams.into_iter().collect::<HashMap<_, _>>(),
+    }))
+}
+
+struct NoPins;
+
+impl PinCheck for NoPins {
+    fn matches(&self, _: &PinHash, _: &[u8]) -> bool {
+        false
+    }
+}
+
+pub fn account(id: AccountId, name: &str, authentication: Authentication) -> Account {
+    Account {
+        id,
+        person: None,
+        name: name.into(),
+        domain: None,
+        realm: None,
+        upn: None,
+        dn: None,
+        sid: None,
+        disabled: false,
+        validity: Validity::default(),
+        authentication,
+    }
+}
+
+fn token(owner: AccountId) -> Token {
+    Token {
+        id: TokenId::from_bytes([3; 16]),
+        label: "alice's".into(),
+        owner: None,
+        accounts: vec![owner],
+        kind: TokenKind::Hotp { algorithm: Algorithm::Sha1, digits: Digits::SIX },
+        pin: None,
+        disabled: false,
+        validity: Validity::default(),
+    }
+}
+
+/// A listener that runs.
+pub struct Running {
+    pub address: SocketAddr,
+    pub counts: Arc<countersign::listener::radius::Counts>,
+    pub stop: CancellationToken,
+    pub served: JoinHandle<()>,
+}
+
+/// Listens on loopback for 127.0.0.1, and 127.0.0.2 that need not send a Message-Authenticator.
+pub async fn listen(upstream: Option<Upstream>) -> Running {
+    let clients = vec![
+        client("default", "127.0.0.1/32"),
+        ClientSettings { require_message_authenticator: false, ..client("exempt", "127.0.0.2/32") },
+    ];
+    let listen = vec![([127, 0, 0, 1], 0).into()];
+    let listener = RadiusListener::bind(RadiusSettings { listen, clients }).unwrap();
+    let (address, counts) = (listener.addresses()[0], listener.counts());
+    let services = Services {
+        authenticator: authenticator(upstream).await,
+        clock: Arc::new(ManualClock::new(UnixTime(1_800_000_000))),
+    };
+    let stop = CancellationToken::new();
+    let served = tokio::spawn(listener.serve(services, stop.clone()));
+    Running { address, counts, stop, served }
+}
+
+pub fn client(name: &str, network: &str) -> ClientSettings {
+    ClientSettings {
+        name: name.into(),
+        network: network.parse().unwrap(),
+        secret: secret(),
+        require_message_authenticator: true,
+        never_challenge: false,
+        probe: None,
+        reply_attributes: Vec::new(),
+    }
+}
+
+/// A request that is being put together.
+pub struct Asking {
+    draft: Draft,
+    identifier: Identifier,
+    authenticator: RequestAuthenticator,
+}
+
+/// A request as it is sent.
+pub struct Request {
+    pub bytes: Vec<u8>,
+    identifier: Identifier,
+    authenticator: RequestAuthenticator,
+}
+
+impl Asking {
+    pub fn new(code: Code, protection: Protection) -> Self {
+        let [identifier, authenticator @ ..] = random_octets::<17>();
+        let (identifier, authenticator) =
+            (Identifier(identifier), RequestAuthenticator(authenticator));
+        let draft = Draft::new(code, identifier, authenticator, protection);
+        Self { draft, identifier, authenticator }
+    }
+
+    pub fn logon(name: &str, password: &str) -> Self {
+        Self::new(Code::ACCESS_REQUEST, Protection::MessageAuthenticator)
+            .credentials(name, password)
+    }
+
+    pub fn credentials(mut self, name: &str, password: &str) -> Self {
+        self.draft.push(AttributeNumber::USER_NAME, name.as_bytes()).unwrap();
+        let password = Secret::new(password.as_bytes().to_vec());
+        self.draft.push_user_password(&password, &secret()).unwrap();
+        self
+    }
+
+    pub fn with(mut self, number: AttributeNumber, value: &[u8]) -> Self {
+        self.draft.push(number, value).unwrap();
+        self
+    }
+
+    pub fn sign(self) -> Request {
+        self.sign_with(&secret())
+    }
+
+    pub fn sign_with(self, secret: &Secret<Vec<u8>>) -> Request {
+        let Self { draft, identifier, authenticator } = self;
+        Request { bytes: draft.finish_request(secret), identifier, authenticator }
+    }
+}
+
+/// A RADIUS client on a socket of its own.
+pub struct Peer(UdpSocket);
+
+impl Peer {
+    /// On 127.0.0.`last`.
+    pub async fn new(last: u8, server: SocketAddr) -> Self {
+        let socket = UdpSocket::bind(([127, 0, 0, last], 0)).await.unwrap();
+        socket.connect(server).await.unwrap();
+        Self(socket)
+    }
+
+    pub async fn send(&self, request: &Request) {
+        self.0.send(&request.bytes).await.unwrap();
+    }
+
+    /// The next datagram.
+    pub async fn receive(&self) -> Vec<u8> {
+        let mut datagram = vec![0; Packet::MAX_LENGTH];
+        let length = timeout(LIMIT, self.0.recv(&mut datagram)).await.unwrap().unwrap();
+        datagram.truncate(length);
+        datagram
+    }
+
+    /// The code of the next datagram, which must answer this request.
+    pub async fn answer_to(&self, request: &Request) -> Code {
+        let reply = self.receive().await;
+        let packet = Packet::read(&reply).unwrap();
+        let (identifier, authenticator) = (request.identifier, request.authenticator);
+        let verified =
+            packet.verify_reply(identifier, authenticator, &secret(), Demand::WherePresent);
+        verified.unwrap().packet().code()
+    }
+
+    pub async fn ask(&self, request: &Request) -> Code {
+        self.send(request).await;
+        self.answer_to(request).await
+    }
+}
+
+/// A server that records what it is sent and answers as it is told.
+pub struct Server {
+    pub address: SocketAddr,
+    received: Arc<Mutex<Vec<(SocketAddr, Vec<u8>)>>>,
+    serving: JoinHandle<()>,
+}
+
+impl Server {
+    /// `answer` gets the number of the datagram, beginning with 1, and the datagram; every
+    /// element of what it returns is sent back.
+    pub async fn start(answer: impl Fn(usize, &[u8]) -> Vec<Vec<u8>> + Send + 'static) -> Self {
+        let socket = UdpSocket::bind(([127, 0, 0, 1], 0)).await.unwrap();
+        let address = socket.local_addr().unwrap();
+        let received = Arc::new(Mutex::new(Vec::new()));
+        let record = received.clone();
+        let serving = tokio::spawn(async move {
+            let mut datagram = vec![0; Packet::MAX_LENGTH];
+            loop {
+                let (length, peer) = socket.recv_from(&mut datagram).await.unwrap();
+                let request = datagram[..length].to_vec();
+                let number = {
+                    let mut record = record.lock().unwrap();
+                    record.push((peer, request.clone()));
+                    record.len()
+                };
+                for reply in answer(number, &request) {
+                    socket.send_to(&reply, peer).await.unwrap();
+                }
+            }
+        });
+        Self { address, received, serving }
+    }
+
+    /// Always answers with this code.
+    pub async fn saying(code: Code) -> Self {
+        Self::start(move |_, request| vec![reply(request, code)]).await
+    }
+
+    /// Never answers.
+    pub async fn silent() -> Self {
+        Self::start(|_, _| Vec::new()).await
+    }
+
+    pub fn received(&self) -> Vec<(SocketAddr, Vec<u8>)> {
+        self.received.lock().unwrap().clone()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+/// The authentic reply to a request.
+pub fn reply(request: &[u8], code: Code) -> Vec<u8> {
+    reply_with(request, code, Protection::MessageAuthenticator, &secret())
+}
+
+pub fn reply_with(
+    request: &[u8],
+    code: Code,
+    protection: Protection,
+    secret: &Secret<Vec<u8>>,
+) -> Vec<u8> {
+    let packet = Packet::read(request).unwrap();
+    Draft::new(code, packet.identifier(), packet.authenticator(), protection).finish_reply(secret)
+}
+
+/// An upstream of these servers that waits a second for each, sending all the while.
+pub fn upstream(servers: &[SocketAddr]) -> UpstreamSettings {
+    let server = |address: &SocketAddr| ServerSettings { address: *address, secret: secret() };
+    UpstreamSettings {
+        name: "otp".into(),
+        servers: servers.iter().map(server).collect(),
+        timeout: Duration::from_millis(50),
+        tries: 20,
+        dead_time: LIMIT,
+        user_name: UserNameFormat::AsGiven,
+        nas_identifier: "countersign".into(),
+        require_message_authenticator: true,
+        probe: None,
+    }
+}
