@@ -1,1 +1,480 @@
 //! HTTPS requests with a client certificate.
+//!
+//! One request, one answer, one connection; no redirects, and no trust anchors
+//! but those given. Errors say how far the request got, because a request that
+//! may have arrived carries a one-time password that may be spent.
+
+use std::{
+    fmt,
+    str::FromStr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::{
+    Request, Uri,
+    body::{Bytes, Incoming},
+    client::conn::http1::{self, SendRequest},
+    header,
+};
+use hyper_util::rt::TokioIo;
+use rustls::{
+    ClientConfig, RootCertStore,
+    crypto::aws_lc_rs,
+    pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer, ServerName},
+};
+use tokio::{net::TcpStream, time::timeout};
+use tokio_rustls::TlsConnector;
+use zeroize::Zeroizing;
+
+use countersign_core::{pki::cert::Certificate, secret::Secret};
+
+use crate::certificate;
+
+/// Where to ask: `https://host[:port][/path]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpsUrl {
+    host: String,
+    port: u16,
+    path: String,
+}
+
+/// What we show in the handshake: a certificate chain, leaf first, and its key.
+#[derive(Debug)]
+pub struct Identity {
+    /// The chain, leaf first.
+    pub chain: Vec<Certificate>,
+    /// The key, DER PKCS#8.
+    pub key: Secret<Vec<u8>>,
+}
+
+/// Asks HTTPS servers.
+#[derive(Clone)]
+pub struct HttpsClient {
+    connector: TlsConnector,
+    patience: Patience,
+}
+
+/// How long to wait.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// For the connection: name, TCP and TLS.
+    pub connect: Duration,
+    /// For the answer, from the first octet sent to the last one received.
+    pub answer: Duration,
+}
+
+/// A request body that is wiped when it was sent.
+pub struct Sent {
+    /// The media type.
+    pub content_type: &'static str,
+    /// Further header fields.
+    pub headers: Vec<(&'static str, &'static str)>,
+    /// The octets.
+    pub body: Zeroizing<Vec<u8>>,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub struct Answer {
+    /// The HTTP status code.
+    pub status: u16,
+    /// The media type with its parameters; empty if there is none.
+    pub content_type: String,
+    /// The octets.
+    pub body: Vec<u8>,
+}
+
+/// How far a request got, and why no further.
+#[derive(Debug, thiserror::Error)]
+pub enum HttpError {
+    /// Nothing was sent: name, TCP or TLS.
+    #[error("cannot connect to {url}: {cause}")]
+    Connect {
+        /// Where to.
+        url: String,
+        /// What is wrong.
+        cause: String,
+    },
+    /// Perhaps not all was sent.
+    #[error("cannot send to {url}: {cause}")]
+    Send {
+        /// Where to.
+        url: String,
+        /// What is wrong.
+        cause: String,
+    },
+    /// All was sent; no whole answer came.
+    #[error("no answer from {url}: {cause}")]
+    Receive {
+        /// Where from.
+        url: String,
+        /// What is wrong.
+        cause: String,
+    },
+}
+
+/// What is wrong with the settings of a client.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// Operator: the trust anchors cannot be used.
+    #[error("the trust anchors for TLS servers cannot be used: {0}")]
+    TrustAnchors(rustls::Error),
+    /// Operator: the client certificate and its key cannot be used.
+    #[error("the TLS client certificate and its key cannot be used: {0}")]
+    Identity(rustls::Error),
+}
+
+/// What is no address of an HTTPS server.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not of the form https://host[:port][/path]")]
+pub struct UrlError(String);
+
+impl HttpsClient {
+    /// A client that trusts servers whose certificates chain to `anchors`.
+    ///
+    /// # Errors
+    ///
+    /// An anchor cannot be used, or certificate and key do not fit each other.
+    pub fn new(
+        anchors: &[Certificate],
+        identity: Option<&Identity>,
+        patience: Patience,
+    ) -> Result<Self, ClientError> {
+        let mut roots = RootCertStore::empty();
+        for anchor in certificate::for_tls(anchors) {
+            roots.add(anchor).map_err(ClientError::TrustAnchors)?;
+        }
+        let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(ClientError::TrustAnchors)?
+            .with_root_certificates(roots);
+        let mut config = match identity {
+            Some(identity) => {
+                let key = PrivatePkcs8KeyDer::from(identity.key.expose().clone());
+                builder
+                    .with_client_auth_cert(
+                        certificate::for_tls(&identity.chain),
+                        PrivateKeyDer::from(key),
+                    )
+                    .map_err(ClientError::Identity)?
+            }
+            None => builder.with_no_client_auth(),
+        };
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Self { connector: TlsConnector::from(Arc::new(config)), patience })
+    }
+
+    /// Posts a body and waits for the answer, of whatever status.
+    ///
+    /// # Errors
+    ///
+    /// How far it got.
+    pub async fn post(&self, url: &HttpsUrl, sent: Sent) -> Result<Answer, HttpError> {
+        let mut request = Request::post(url.path.as_str())
+            .header(header::CONTENT_TYPE, sent.content_type)
+            .header(header::CONTENT_LENGTH, sent.body.len());
+        for (name, value) in sent.headers {
+            request = request.header(name, value);
+        }
+        self.ask(url, request, Bytes::from_owner(sent.body)).await
+    }
+
+    /// Gets what is there.
+    ///
+    /// # Errors
+    ///
+    /// How far it got.
+    pub async fn get(&self, url: &HttpsUrl) -> Result<Answer, HttpError> {
+        self.ask(url, Request::get(url.path.as_str()), Bytes::new()).await
+    }
+
+    async fn ask(
+        &self,
+        url: &HttpsUrl,
+        request: hyper::http::request::Builder,
+        body: Bytes,
+    ) -> Result<Answer, HttpError> {
+        let cannot_connect = |cause: String| HttpError::Connect { url: url.to_string(), cause };
+        let mut connection = timeout(self.patience.connect, self.connect(url))
+            .await
+            .map_err(|_| cannot_connect(in_vain(self.patience.connect)))?
+            .map_err(cannot_connect)?;
+
+        let is_sent = Arc::new(AtomicBool::new(body.is_empty()));
+        let mark = is_sent.clone();
+        let body: RequestBody = Full::new(body)
+            .map_frame(move |frame| {
+                mark.store(true, Ordering::SeqCst);
+                frame
+            })
+            .boxed_unsync();
+        let request = request
+            .header(header::HOST, url.authority())
+            .header(header::CONNECTION, "close")
+            .body(body)
+            .map_err(|error| cannot_connect(error.to_string()))?;
+
+        let answer = timeout(self.patience.answer, exchange(&mut connection, request)).await;
+        let answer = answer.unwrap_or_else(|_| Err(in_vain(self.patience.answer)));
+        answer.map_err(|cause| match is_sent.load(Ordering::SeqCst) {
+            true => HttpError::Receive { url: url.to_string(), cause },
+            false => HttpError::Send { url: url.to_string(), cause },
+        })
+    }
+
+    async fn connect(&self, url: &HttpsUrl) -> Result<SendRequest<RequestBody>, String> {
+        let name = ServerName::try_from(url.host.clone()).map_err(|error| error.to_string())?;
+        let stream = TcpStream::connect((url.host.as_str(), url.port)).await;
+        let stream = stream.map_err(|error| error.to_string())?;
+        let _ = stream.set_nodelay(true);
+        let stream = self.connector.connect(name, stream).await.map_err(|error| explain(&error))?;
+        let (sender, connection) =
+            http1::handshake(TokioIo::new(stream)).await.map_err(|error| explain(&error))?;
+        tokio::spawn(connection);
+        Ok(sender)
+    }
+}
+
+impl HttpsUrl {
+    /// The same server with this path.
+    #[must_use]
+    pub fn with_path(&self, path: &str) -> Self {
+        Self { path: path.to_owned(), ..self.clone() }
+    }
+
+    /// The path, `/` at least.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The host, without the brackets of an IPv6 address.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    fn authority(&self) -> String {
+        let host =
+            if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+        if self.port == HTTPS { host } else { format!("{host}:{}", self.port) }
+    }
+}
+
+impl FromStr for HttpsUrl {
+    type Err = UrlError;
+
+    fn from_str(text: &str) -> Result<Self, UrlError> {
+        let error = || UrlError(text.to_owned());
+        let uri: Uri = text.parse().map_err(|_| error())?;
+        let authority = uri.authority().ok_or_else(error)?;
+        if uri.scheme_str() != Some("https") || authority.as_str().contains('@') {
+            return Err(error());
+        }
+        let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
+        let after_host = authority.as_str().rsplit(']').next().unwrap_or_default();
+        if host.is_empty() || (after_host.contains(':') && authority.port_u16().is_none()) {
+            return Err(error());
+        }
+        let path = uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
+        Ok(Self { host, port: authority.port_u16().unwrap_or(HTTPS), path })
+    }
+}
+
+impl fmt::Display for HttpsUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "https://{}{}", self.authority(), self.path)
+    }
+}
+
+impl Default for Patience {
+    /// 10 seconds for the connection; 60 for the answer, behind which a RADIUS server may be slow.
+    fn default() -> Self {
+        Self { connect: Duration::from_secs(10), answer: Duration::from_secs(60) }
+    }
+}
+
+type RequestBody = http_body_util::combinators::UnsyncBoxBody<Bytes, std::convert::Infallible>;
+
+async fn exchange(
+    connection: &mut SendRequest<RequestBody>,
+    request: Request<RequestBody>,
+) -> Result<Answer, String> {
+    let response = connection.send_request(request).await.map_err(|error| explain(&error))?;
+    let (head, body) = response.into_parts();
+    let content_type = head.headers.get(header::CONTENT_TYPE);
+    Ok(Answer {
+        status: head.status.as_u16(),
+        content_type: content_type
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
+            .to_owned(),
+        body: collect(body).await?,
+    })
+}
+
+async fn collect(body: Incoming) -> Result<Vec<u8>, String> {
+    match Limited::new(body, MAX_ANSWER).collect().await {
+        Ok(collected) => Ok(collected.to_bytes().to_vec()),
+        Err(error) if error.is::<LengthLimitError>() => {
+            Err(format!("it is longer than {MAX_ANSWER} octets"))
+        }
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// An error with its causes, innermost last; TLS alerts are found there.
+fn explain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let inner = error.to_string();
+        if !text.contains(&inner) {
+            text = format!("{text}: {inner}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
+fn in_vain(time: Duration) -> String {
+    format!("waited {} seconds in vain", time.as_secs_f32())
+}
+
+/// Octets of the longest answer that is read.
+const MAX_ANSWER: usize = 256 * 1024;
+const HTTPS: u16 = 443;
+
+#[cfg(test)]
+mod tests {
+    use axum::{Router, body::Body, http::Request as Asked, response::Response};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+    use crate::client::testing::{Pki, Service, quick};
+
+    fn text(body: &str) -> Sent {
+        let body = Zeroizing::new(body.as_bytes().to_vec());
+        Sent { content_type: "text/plain", headers: vec![("X-Test", "yes")], body }
+    }
+
+    /// Answers with the method, path, a header and the body it was asked with.
+    fn echo() -> Router {
+        Router::new().fallback(|request: Asked<Body>| async {
+            let (head, body) = request.into_parts();
+            let body = body.collect().await.unwrap().to_bytes();
+            let header = head.headers.get("X-Test").map(|value| value.to_str().unwrap().to_owned());
+            let text = format!(
+                "{} {} {} {}",
+                head.method,
+                head.uri,
+                header.unwrap_or_default(),
+                String::from_utf8_lossy(&body)
+            );
+            Response::builder().status(201).header("Content-Type", "a/b").body(text).unwrap()
+        })
+    }
+
+    #[tokio::test]
+    async fn posts_and_gets_over_mutual_tls() {
+        let pki = Pki::new();
+        let service = Service::start(&pki, echo()).await;
+        let client = HttpsClient::new(&pki.anchors(), Some(&pki.machine()), quick()).unwrap();
+        let answer = client.post(&service.url("/a?b=c"), text("hello")).await.unwrap();
+        assert_eq!((answer.status, answer.content_type.as_str()), (201, "a/b"));
+        assert_eq!(String::from_utf8(answer.body).unwrap(), "POST /a?b=c yes hello");
+        let answer = client.get(&service.url("/x")).await.unwrap();
+        assert_eq!(String::from_utf8(answer.body).unwrap(), "GET /x  ");
+    }
+
+    #[tokio::test]
+    async fn refuses_a_server_that_it_does_not_trust_before_anything_is_sent() {
+        let (pki, other) = (Pki::new(), Pki::new());
+        let service = Service::start(&pki, echo()).await;
+        let client = HttpsClient::new(&other.anchors(), None, quick()).unwrap();
+        let error = client.post(&service.url("/"), text("secret")).await.unwrap_err();
+        assert!(
+            matches!(&error, HttpError::Connect { cause, .. } if cause.contains("ertificate")),
+            "{error}"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_closed_port_and_an_unknown_name_are_failures_to_connect() {
+        let pki = Pki::new();
+        let client = HttpsClient::new(&pki.anchors(), None, quick()).unwrap();
+        for url in ["https://127.0.0.1:1/", "https://no.such.host.invalid/"] {
+            let error = client.get(&url.parse().unwrap()).await.unwrap_err();
+            assert!(matches!(error, HttpError::Connect { .. }), "{url}: {error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_silent_server_is_a_failure_to_receive() {
+        let pki = Pki::new();
+        let router = Router::new().fallback(std::future::pending::<()>);
+        let service = Service::start(&pki, router).await;
+        let patience = Patience { answer: Duration::from_millis(300), ..quick() };
+        let client = HttpsClient::new(&pki.anchors(), None, patience).unwrap();
+        let error = client.post(&service.url("/"), text("x")).await.unwrap_err();
+        assert!(matches!(error, HttpError::Receive { .. }), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_cut_connection_is_a_failure_to_receive() {
+        let pki = Pki::new();
+        let acceptor = pki.acceptor();
+        let socket = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = socket.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            let (stream, _) = socket.accept().await.unwrap();
+            let mut stream = acceptor.accept(stream).await.unwrap();
+            let _ = stream.read(&mut [0; 4096]).await;
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf").await;
+        });
+        let client = HttpsClient::new(&pki.anchors(), None, quick()).unwrap();
+        let url: HttpsUrl = format!("https://127.0.0.1:{port}/").parse().unwrap();
+        let error = client.post(&url, text("x")).await.unwrap_err();
+        assert!(matches!(error, HttpError::Receive { .. }), "{error}");
+    }
+
+    #[tokio::test]
+    async fn an_endless_answer_is_cut_off() {
+        let pki = Pki::new();
+        let router = Router::new().fallback(|| async { vec![b'x'; MAX_ANSWER + 1] });
+        let service = Service::start(&pki, router).await;
+        let client = HttpsClient::new(&pki.anchors(), None, quick()).unwrap();
+        let error = client.get(&service.url("/")).await.unwrap_err();
+        assert!(error.to_string().contains("longer than"), "{error}");
+    }
+
+    #[test]
+    fn urls_are_read_and_written() {
+        for (text, written) in [
+            ("https://a.b", "https://a.b/"),
+            ("https://a.b:443/x", "https://a.b/x"),
+            ("https://a.b:8443/x?y", "https://a.b:8443/x?y"),
+            ("https://[::1]:1/", "https://[::1]:1/"),
+            ("https://[::1]/", "https://[::1]/"),
+        ] {
+            assert_eq!(text.parse::<HttpsUrl>().unwrap().to_string(), written);
+        }
+        for text in [
+            "",
+            "a.b",
+            "http://a.b",
+            "https://",
+            "https:///x",
+            "https://u@a",
+            "https://a:x/",
+            "https://a:99999/",
+        ] {
+            assert!(text.parse::<HttpsUrl>().is_err(), "{text}");
+        }
+    }
+}

@@ -6,3 +6,6 @@ pub mod http;
 pub mod kerberos;
 pub mod otpce;
 pub mod radius;
+
+#[cfg(test)]
+pub(crate) mod testing;
