@@ -356,7 +356,7 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
-    use crate::client::testing::{Pki, Service, quick};
+    use crate::client::tests::{Pki, Service, quick};
 
     fn text(body: &str) -> Sent {
         let body = Zeroizing::new(body.as_bytes().to_vec());

@@ -8,4 +8,4 @@ pub mod otpce;
 pub mod radius;
 
 #[cfg(test)]
-pub(crate) mod testing;
+pub(crate) mod tests;
