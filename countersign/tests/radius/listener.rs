@@ -1,7 +1,10 @@
 //! The listener.
 
-use countersign::config::radius::RadiusSettings;
-use countersign::{client::radius::Upstream, listener::radius::RadiusListener};
+use countersign::{
+    client::radius::Upstream,
+    config::radius::{RadiusSettings, UpstreamSettings},
+    listener::radius::RadiusListener,
+};
 use countersign_core::{
     secret::Secret,
     wire::radius::{
@@ -11,7 +14,9 @@ use countersign_core::{
 };
 use tokio::{sync::mpsc, time::timeout};
 
-use crate::support::{Asking, LIMIT, Peer, Server, client, listen, otp, reply, upstream};
+use crate::support::{
+    Asking, LIMIT, Peer, Server, client, eventually, listen, otp, reply, upstream,
+};
 
 #[tokio::test]
 async fn accepts_an_otp_once() {
@@ -74,14 +79,7 @@ async fn a_stranger_gets_silence() {
     let stranger = Peer::new(3, running.address).await;
     let request = Asking::logon("alice", &otp(0)).sign();
     stranger.send(&request).await;
-    let unknown = &running.counts.unknown_client;
-    timeout(LIMIT, async {
-        while unknown.value() == 0 {
-            tokio::task::yield_now().await
-        }
-    })
-    .await
-    .unwrap();
+    eventually(|| running.counts.unknown_client.value() == 1).await;
     let peer = Peer::new(1, running.address).await;
     assert_eq!(peer.ask(&request).await, Code::ACCESS_ACCEPT);
 }
@@ -133,16 +131,9 @@ async fn is_silent_when_the_upstream_is_and_asks_again_when_asked_again() {
     let running = listen(Some(Upstream::new(upstream(&[closed])))).await;
     let peer = Peer::new(1, running.address).await;
     let request = Asking::logon("rosa", "123456").sign();
-    let undecided = &running.counts.undecided;
     for times in 1..=2 {
         peer.send(&request).await;
-        timeout(LIMIT, async {
-            while undecided.value() < times {
-                tokio::task::yield_now().await
-            }
-        })
-        .await
-        .unwrap();
+        eventually(|| running.counts.undecided.value() == times).await;
     }
     assert_eq!(peer.ask(&Asking::logon("alice", &otp(0)).sign()).await, Code::ACCESS_ACCEPT);
 }
@@ -160,11 +151,7 @@ async fn a_request_in_flight_holds_up_no_other_and_is_answered_after_the_stop() 
     })
     .await;
     let patient = upstream(&[server.address]);
-    let running = listen(Some(Upstream::new(countersign::config::radius::UpstreamSettings {
-        tries: 1200,
-        ..patient
-    })))
-    .await;
+    let running = listen(Some(Upstream::new(UpstreamSettings { tries: 1200, ..patient }))).await;
     let peer = Peer::new(1, running.address).await;
     let waiting = Asking::logon("rosa", "123456").sign();
     peer.send(&waiting).await;

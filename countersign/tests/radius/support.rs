@@ -41,23 +41,23 @@ use tokio::{net::UdpSocket, task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 /// The secret shared with every client and every server.
-pub fn secret() -> Secret<Vec<u8>> {
+pub(crate) fn secret() -> Secret<Vec<u8>> {
     Secret::new(b"a shared secret".to_vec())
 }
 
 /// How long anything may take on a busy machine.
-pub const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
 const OATH_SECRET: &[u8] = b"12345678901234567890";
 
 /// The HOTP of alice's token.
-pub fn otp(counter: u64) -> String {
+pub(crate) fn otp(counter: u64) -> String {
     let otp = hotp(Algorithm::Sha1, OATH_SECRET, counter, Digits::SIX);
     String::from_utf8(otp.as_bytes().to_vec()).unwrap()
 }
 
 /// alice with a HOTP token, and rosa about whom the upstream `otp` decides.
-pub async fn authenticator(upstream: Option<Upstream>) -> Arc<Authenticator> {
+pub(crate) async fn authenticator(upstream: Option<Upstream>) -> Arc<Authenticator> {
     let directory = tempfile::tempdir().unwrap();
     let vault = Vault::create(&directory.path().join("key")).unwrap();
     let store = Memory::new();
@@ -90,7 +90,7 @@ impl PinCheck for NoPins {
     }
 }
 
-pub fn account(id: AccountId, name: &str, authentication: Authentication) -> Account {
+pub(crate) fn account(id: AccountId, name: &str, authentication: Authentication) -> Account {
     Account {
         id,
         person: None,
@@ -120,15 +120,15 @@ fn token(owner: AccountId) -> Token {
 }
 
 /// A listener that runs.
-pub struct Running {
-    pub address: SocketAddr,
-    pub counts: Arc<countersign::listener::radius::Counts>,
-    pub stop: CancellationToken,
-    pub served: JoinHandle<()>,
+pub(crate) struct Running {
+    pub(crate) address: SocketAddr,
+    pub(crate) counts: Arc<countersign::listener::radius::Counts>,
+    pub(crate) stop: CancellationToken,
+    pub(crate) served: JoinHandle<()>,
 }
 
 /// Listens on loopback for 127.0.0.1, and 127.0.0.2 that need not send a Message-Authenticator.
-pub async fn listen(upstream: Option<Upstream>) -> Running {
+pub(crate) async fn listen(upstream: Option<Upstream>) -> Running {
     let clients = vec![
         client("default", "127.0.0.1/32"),
         ClientSettings { require_message_authenticator: false, ..client("exempt", "127.0.0.2/32") },
@@ -145,7 +145,7 @@ pub async fn listen(upstream: Option<Upstream>) -> Running {
     Running { address, counts, stop, served }
 }
 
-pub fn client(name: &str, network: &str) -> ClientSettings {
+pub(crate) fn client(name: &str, network: &str) -> ClientSettings {
     ClientSettings {
         name: name.into(),
         network: network.parse().unwrap(),
@@ -158,21 +158,21 @@ pub fn client(name: &str, network: &str) -> ClientSettings {
 }
 
 /// A request that is being put together.
-pub struct Asking {
+pub(crate) struct Asking {
     draft: Draft,
     identifier: Identifier,
     authenticator: RequestAuthenticator,
 }
 
 /// A request as it is sent.
-pub struct Request {
-    pub bytes: Vec<u8>,
+pub(crate) struct Request {
+    pub(crate) bytes: Vec<u8>,
     identifier: Identifier,
     authenticator: RequestAuthenticator,
 }
 
 impl Asking {
-    pub fn new(code: Code, protection: Protection) -> Self {
+    pub(crate) fn new(code: Code, protection: Protection) -> Self {
         let [identifier, authenticator @ ..] = random_octets::<17>();
         let (identifier, authenticator) =
             (Identifier(identifier), RequestAuthenticator(authenticator));
@@ -180,50 +180,50 @@ impl Asking {
         Self { draft, identifier, authenticator }
     }
 
-    pub fn logon(name: &str, password: &str) -> Self {
+    pub(crate) fn logon(name: &str, password: &str) -> Self {
         Self::new(Code::ACCESS_REQUEST, Protection::MessageAuthenticator)
             .credentials(name, password)
     }
 
-    pub fn credentials(mut self, name: &str, password: &str) -> Self {
+    pub(crate) fn credentials(mut self, name: &str, password: &str) -> Self {
         self.draft.push(AttributeNumber::USER_NAME, name.as_bytes()).unwrap();
         let password = Secret::new(password.as_bytes().to_vec());
         self.draft.push_user_password(&password, &secret()).unwrap();
         self
     }
 
-    pub fn with(mut self, number: AttributeNumber, value: &[u8]) -> Self {
+    pub(crate) fn with(mut self, number: AttributeNumber, value: &[u8]) -> Self {
         self.draft.push(number, value).unwrap();
         self
     }
 
-    pub fn sign(self) -> Request {
+    pub(crate) fn sign(self) -> Request {
         self.sign_with(&secret())
     }
 
-    pub fn sign_with(self, secret: &Secret<Vec<u8>>) -> Request {
+    pub(crate) fn sign_with(self, secret: &Secret<Vec<u8>>) -> Request {
         let Self { draft, identifier, authenticator } = self;
         Request { bytes: draft.finish_request(secret), identifier, authenticator }
     }
 }
 
 /// A RADIUS client on a socket of its own.
-pub struct Peer(UdpSocket);
+pub(crate) struct Peer(UdpSocket);
 
 impl Peer {
     /// On 127.0.0.`last`.
-    pub async fn new(last: u8, server: SocketAddr) -> Self {
-        let socket = UdpSocket::bind(([127, 0, 0, last], 0)).await.unwrap();
+    pub(crate) async fn new(last: u8, server: SocketAddr) -> Self {
+        let socket = UdpSocket::bind(SocketAddr::from(([127, 0, 0, last], 0))).await.unwrap();
         socket.connect(server).await.unwrap();
         Self(socket)
     }
 
-    pub async fn send(&self, request: &Request) {
+    pub(crate) async fn send(&self, request: &Request) {
         self.0.send(&request.bytes).await.unwrap();
     }
 
     /// The next datagram.
-    pub async fn receive(&self) -> Vec<u8> {
+    pub(crate) async fn receive(&self) -> Vec<u8> {
         let mut datagram = vec![0; Packet::MAX_LENGTH];
         let length = timeout(LIMIT, self.0.recv(&mut datagram)).await.unwrap().unwrap();
         datagram.truncate(length);
@@ -231,7 +231,7 @@ impl Peer {
     }
 
     /// The code of the next datagram, which must answer this request.
-    pub async fn answer_to(&self, request: &Request) -> Code {
+    pub(crate) async fn answer_to(&self, request: &Request) -> Code {
         let reply = self.receive().await;
         let packet = Packet::read(&reply).unwrap();
         let (identifier, authenticator) = (request.identifier, request.authenticator);
@@ -240,24 +240,29 @@ impl Peer {
         verified.unwrap().packet().code()
     }
 
-    pub async fn ask(&self, request: &Request) -> Code {
+    pub(crate) async fn ask(&self, request: &Request) -> Code {
         self.send(request).await;
         self.answer_to(request).await
     }
 }
 
+/// From where, and what.
+pub(crate) type Datagram = (SocketAddr, Vec<u8>);
+
 /// A server that records what it is sent and answers as it is told.
-pub struct Server {
-    pub address: SocketAddr,
-    received: Arc<Mutex<Vec<(SocketAddr, Vec<u8>)>>>,
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    received: Arc<Mutex<Vec<Datagram>>>,
     serving: JoinHandle<()>,
 }
 
 impl Server {
     /// `answer` gets the number of the datagram, beginning with 1, and the datagram; every
     /// element of what it returns is sent back.
-    pub async fn start(answer: impl Fn(usize, &[u8]) -> Vec<Vec<u8>> + Send + 'static) -> Self {
-        let socket = UdpSocket::bind(([127, 0, 0, 1], 0)).await.unwrap();
+    pub(crate) async fn start(
+        answer: impl Fn(usize, &[u8]) -> Vec<Vec<u8>> + Send + 'static,
+    ) -> Self {
+        let socket = UdpSocket::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
         let address = socket.local_addr().unwrap();
         let received = Arc::new(Mutex::new(Vec::new()));
         let record = received.clone();
@@ -280,17 +285,22 @@ impl Server {
     }
 
     /// Always answers with this code.
-    pub async fn saying(code: Code) -> Self {
+    pub(crate) async fn saying(code: Code) -> Self {
         Self::start(move |_, request| vec![reply(request, code)]).await
     }
 
     /// Never answers.
-    pub async fn silent() -> Self {
+    pub(crate) async fn silent() -> Self {
         Self::start(|_, _| Vec::new()).await
     }
 
-    pub fn received(&self) -> Vec<(SocketAddr, Vec<u8>)> {
+    pub(crate) fn received(&self) -> Vec<Datagram> {
         self.received.lock().unwrap().clone()
+    }
+
+    /// Waits until so many datagrams have arrived; there may be more.
+    pub(crate) async fn receives(&self, count: usize) {
+        eventually(|| self.received().len() >= count).await;
     }
 }
 
@@ -300,12 +310,22 @@ impl Drop for Server {
     }
 }
 
+/// Waits until something is so.
+pub(crate) async fn eventually(is_so: impl Fn() -> bool) {
+    let waiting = async {
+        while !is_so() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(LIMIT, waiting).await.unwrap();
+}
+
 /// The authentic reply to a request.
-pub fn reply(request: &[u8], code: Code) -> Vec<u8> {
+pub(crate) fn reply(request: &[u8], code: Code) -> Vec<u8> {
     reply_with(request, code, Protection::MessageAuthenticator, &secret())
 }
 
-pub fn reply_with(
+pub(crate) fn reply_with(
     request: &[u8],
     code: Code,
     protection: Protection,
@@ -316,7 +336,7 @@ pub fn reply_with(
 }
 
 /// An upstream of these servers that waits a second for each, sending all the while.
-pub fn upstream(servers: &[SocketAddr]) -> UpstreamSettings {
+pub(crate) fn upstream(servers: &[SocketAddr]) -> UpstreamSettings {
     let server = |address: &SocketAddr| ServerSettings { address: *address, secret: secret() };
     UpstreamSettings {
         name: "otp".into(),

@@ -75,7 +75,7 @@ async fn goes_on_to_the_next_server_on_silence_and_passes_over_the_silent_one() 
     let second = Server::saying(Code::ACCESS_ACCEPT).await;
     let upstream = Upstream::new(upstream(&[silent.address, second.address]));
     assert_eq!(ask(&upstream).await, Reply::Accepted);
-    assert_eq!(silent.received().len(), 20, "every try was made");
+    silent.receives(20).await;
     assert_ne!(silent.received()[0].1[4..20], second.received()[0].1[4..20], "a fresh request");
     assert_eq!(ask(&upstream).await, Reply::Accepted);
     assert_eq!(silent.received().len(), 20, "it was passed over");
@@ -96,7 +96,7 @@ async fn is_silent_when_all_are_and_still_asks_them_next_time() {
     let upstream = Upstream::new(settings);
     assert_eq!(ask(&upstream).await, Reply::Silent);
     assert_eq!(ask(&upstream).await, Reply::Silent);
-    assert_eq!(server.received().len(), 2);
+    server.receives(2).await;
 }
 
 #[tokio::test]
@@ -167,6 +167,7 @@ async fn probes_every_server_and_takes_a_reject_as_life() {
     assert_eq!(name, Some(&b"probe"[..]));
 
     assert_eq!(ask(&upstream).await, Reply::Rejected);
+    silent.receives(1).await;
     assert_eq!(silent.received().len(), 1, "the probe has shown that it is dead");
 }
 
