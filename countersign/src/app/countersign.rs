@@ -11,9 +11,7 @@ use countersign_core::{
         account::Account,
         attempt::{Attempt, ListenerKind},
         event::{Event, What},
-        id::CorrelationId,
         name::LoginName,
-        time::UnixTime,
         verdict::Outcome,
     },
     pki::{
@@ -25,19 +23,8 @@ use countersign_core::{
     wire::otpce::{IssuingCa, SignCertRequest, SignCertResponse},
 };
 
-use super::{authenticate::Authenticator, sign::Ra};
+use super::{Asked, authenticate::Authenticator, sign::Ra};
 use crate::audit::Audit;
-
-/// Who asked, and when.
-#[derive(Debug, Clone)]
-pub struct Asked {
-    /// The name of the machine certificate's holder.
-    pub peer: String,
-    /// Follows the request through all parts.
-    pub correlation: CorrelationId,
-    /// The time it arrived.
-    pub at: UnixTime,
-}
 
 /// The use case of the MS-OTPCE server.
 pub struct Countersigner {

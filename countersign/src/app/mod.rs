@@ -4,7 +4,21 @@ pub mod admin;
 pub mod authenticate;
 pub mod countersign;
 pub mod examine;
+pub mod health;
 pub mod issue;
 pub mod publish;
 pub mod renew;
 pub mod sign;
+
+use countersign_core::{domain::id::CorrelationId, time::UnixTime};
+
+/// Who asks for something, and when.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// The name of a client certificate's holder, an address, or the local user.
+    pub peer: String,
+    /// Follows the request through all parts.
+    pub correlation: CorrelationId,
+    /// The time it arrived.
+    pub at: UnixTime,
+}

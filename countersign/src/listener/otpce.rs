@@ -16,7 +16,7 @@ use http_body_util::{BodyExt, Limited};
 
 use super::tls::ClientCertificate;
 use crate::{
-    app::countersign::{Asked, Countersigner},
+    app::{Asked, countersign::Countersigner},
     clock::Clock,
     vault,
 };
