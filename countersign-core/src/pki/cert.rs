@@ -103,6 +103,7 @@ pub struct Issuer {
 #[must_use = "it is no certificate before it is signed"]
 pub struct Prepared {
     to_be_signed: Vec<u8>,
+    validity: (UnixTime, UnixTime),
     algorithm: AlgorithmIdentifierOwned,
     digest: Digest,
 }
@@ -156,6 +157,7 @@ pub fn prepare(
     let tbs = to_be_signed(profile, subject, spki, issuer, serial, now)?;
     let prepared = Prepared {
         to_be_signed: der_octets(&tbs),
+        validity: (unix_time(tbs.validity.not_before), unix_time(tbs.validity.not_after)),
         algorithm: issuer.algorithm.clone(),
         digest: issuer.digest,
     };
@@ -174,6 +176,12 @@ impl Prepared {
     #[must_use]
     pub fn digest(&self) -> Digest {
         self.digest
+    }
+
+    /// The first and the last second of validity.
+    #[must_use]
+    pub fn validity(&self) -> (UnixTime, UnixTime) {
+        self.validity
     }
 
     /// Puts the signature under it.
