@@ -1,20 +1,397 @@
 //! Start-up, from top to bottom: the only place that wires the parts.
 
-use crate::config::Config;
+use std::{collections::HashMap, io, net::SocketAddr, sync::Arc};
+
+use countersign_core::{
+    pki::{
+        algorithm::KeyKind,
+        profile::{Kind, ProfileConfig, ProfileError, Span, TemplateConfig},
+        request::RequestPolicy,
+    },
+    wire::otpce::IssuingCa,
+};
+use rustls::pki_types::{CertificateRevocationListDer, PrivateKeyDer, pem::PemObject};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    app::{
+        authenticate::{Authenticator, Parts},
+        countersign::Countersigner,
+        health::Health,
+        issue::{Authority, Ca, IssueError, Profiles},
+        pin::Argon2Pins,
+        publish::{PublishError, PublishSettings, Publisher, addresses},
+        renew::{Renewer, SigningFiles, Source},
+        sign::{Ra, RaSettings},
+    },
+    audit::{Audit, FileAudit},
+    certificate::{self, FileError},
+    client::radius::Upstream,
+    clock::{Clock, SystemClock},
+    config::{
+        Config,
+        file::{CaFile, RaFile, RequestFile, TlsFile},
+        radius::UpstreamSettings,
+    },
+    listener::{
+        control,
+        est::{self, Est},
+        http::HttpListener,
+        otpce::{self, Otpce},
+        publish::{self, Published},
+        radius::{BindError, RadiusListener, Services},
+        tls::{Examiner, TlsError, server_config},
+    },
+    signer::{
+        SignerError,
+        file::{AwsVerify, FileSigner},
+    },
+    store::{Store, StoreError, embedded::Embedded},
+    vault::{Vault, VaultError},
+};
 
 /// The running daemon.
-pub struct Daemon {}
+pub struct Daemon {
+    /// Where it listens.
+    pub addresses: ListenAddresses,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+/// Where a daemon listens, with the ports that were free if the config said port 0.
+#[derive(Debug, Clone, Default)]
+pub struct ListenAddresses {
+    /// RADIUS, UDP.
+    pub radius: Vec<SocketAddr>,
+    /// MS-OTPCE, TLS.
+    pub otpce: Vec<SocketAddr>,
+    /// EST, TLS.
+    pub est: Vec<SocketAddr>,
+    /// Revocation list, CA certificate, health: plain HTTP.
+    pub http: Vec<SocketAddr>,
+}
+
+/// Why the daemon does not start. All are the operator's to mend.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The master key.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A RADIUS address.
+    #[error(transparent)]
+    Radius(#[from] BindError),
+    /// A certificate file.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A private key.
+    #[error(transparent)]
+    Signer(#[from] SignerError),
+    /// A TLS listener.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// A certificate profile.
+    #[error(transparent)]
+    Profile(#[from] ProfileError),
+    /// The embedded CA.
+    #[error(transparent)]
+    Issue(#[from] IssueError),
+    /// The revocation list.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    /// A file or a socket.
+    #[error("{object}: {cause}")]
+    Io {
+        /// Which.
+        object: String,
+        /// What is wrong.
+        cause: io::Error,
+    },
+}
+
+/// The parts that listeners share.
+struct Shared {
+    store: Arc<dyn Store>,
+    audit: Arc<dyn Audit>,
+    authenticator: Arc<Authenticator>,
+    clock: Arc<dyn Clock>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
 
 /// Starts every part that the config names.
 ///
 /// # Errors
 ///
 /// The first part that cannot be started, and why.
-pub async fn start(_config: Config) -> anyhow::Result<Daemon> {
-    Ok(Daemon {})
+pub async fn start(config: Config) -> Result<Daemon, StartError> {
+    let control_socket = control::bind(&config.control_socket)
+        .await
+        .map_err(io_error(format!("control socket {}", config.control_socket.display())))?;
+    let vault = Arc::new(Vault::open(&config.master_key)?);
+    let shared = share(&config, &vault)?;
+    let ca = match &config.ca {
+        Some(ca) => Some(start_ca(ca, &config.request, &shared).await?),
+        None => None,
+    };
+    let ra = match &config.ra {
+        Some(ra) => Some(start_ra(ra, ca.as_ref(), &shared).await?),
+        None => None,
+    };
+    let addresses = ListenAddresses {
+        radius: start_radius(&config, &shared)?,
+        otpce: start_otpce(&config, ra.as_ref(), &shared).await?,
+        est: start_est(&config, ca.as_ref(), &shared).await?,
+        http: start_http(&config, ra, ca.as_ref(), &shared).await?,
+    };
+    tracing::info!(config = %config.file.display(), ?addresses, "ready");
+    let Shared { stop, tasks, .. } = shared;
+    drop(control_socket);
+    Ok(Daemon { addresses, stop, tasks })
 }
 
 impl Daemon {
-    /// Stops: nothing new is taken, what is in flight is answered.
-    pub async fn stop(self) {}
+    /// Stops: nothing new is taken, what is in flight is answered, the store is closed.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+/// The embedded CA of a config, not yet publishing.
+///
+/// # Errors
+///
+/// Its certificate, its key or its profiles cannot be used.
+pub fn certificate_authority(
+    ca: &CaFile,
+    request: &RequestFile,
+    store: Arc<dyn Store>,
+    audit: Arc<dyn Audit>,
+) -> Result<Ca, StartError> {
+    let certificate = certificate::load_first(&ca.certificate)?;
+    let authority = Arc::new(Authority::new(certificate, Arc::new(FileSigner::load(&ca.key)?))?);
+    let settings = PublishSettings {
+        file: ca.crl.clone(),
+        validity: ca.crl_validity.unwrap_or(Span::days(1)),
+        keep_expired: ca.keep_expired.unwrap_or(Span::days(30)),
+    };
+    Ok(Ca {
+        profiles: profiles(ca, request)?,
+        policy: request_policy(request),
+        publisher: Arc::new(Publisher::new(authority.clone(), store.clone(), settings)),
+        authority,
+        store,
+        verify: Arc::new(AwsVerify),
+        audit,
+    })
+}
+
+fn share(config: &Config, vault: &Arc<Vault>) -> Result<Shared, StartError> {
+    let store: Arc<dyn Store> = Arc::new(Embedded::open(&config.store, vault.key_id())?);
+    let audit_log = format!("audit log {}", config.audit_log.display());
+    let audit: Arc<dyn Audit> =
+        Arc::new(FileAudit::open(&config.audit_log).map_err(io_error(audit_log))?);
+    let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+    let authenticator = Arc::new(Authenticator::new(Parts {
+        store: store.clone(),
+        vault: vault.clone(),
+        audit: audit.clone(),
+        policy: config.policy.clone(),
+        pins: Arc::new(Argon2Pins),
+        pin_permits: config.pin_checks,
+        upstreams: start_upstreams(&config.upstreams, &tasks, &stop),
+    }));
+    Ok(Shared { store, audit, authenticator, clock: Arc::new(SystemClock), stop, tasks })
+}
+
+fn start_upstreams(
+    settings: &[UpstreamSettings],
+    tasks: &TaskTracker,
+    stop: &CancellationToken,
+) -> HashMap<String, Arc<Upstream>> {
+    let start = |settings: &UpstreamSettings| {
+        let upstream = Arc::new(Upstream::new(settings.clone()));
+        let (watched, stop) = (upstream.clone(), stop.clone());
+        tasks.spawn(async move { watched.watch(stop).await });
+        (settings.name.clone(), upstream)
+    };
+    settings.iter().map(start).collect()
+}
+
+/// The CA publishes a revocation list before anything else happens.
+async fn start_ca(
+    ca: &CaFile,
+    request: &RequestFile,
+    shared: &Shared,
+) -> Result<Arc<Ca>, StartError> {
+    let ca = certificate_authority(ca, request, shared.store.clone(), shared.audit.clone())?;
+    ca.publisher.publish(shared.clock.now()).await?;
+    let (publisher, clock, stop) =
+        (ca.publisher.clone(), shared.clock.clone(), shared.stop.clone());
+    shared.tasks.spawn(async move { publisher.run(&*clock, &stop).await });
+    Ok(Arc::new(ca))
+}
+
+/// The RA has a signing certificate before the first request comes, if anybody issues one.
+async fn start_ra(
+    file: &RaFile,
+    ca: Option<&Arc<Ca>>,
+    shared: &Shared,
+) -> Result<Arc<Ra>, StartError> {
+    let settings = RaSettings { sha1: file.sha1, client_info: None };
+    let ra = Arc::new(Ra::new(settings, shared.audit.clone()));
+    let renewer = Renewer {
+        ra: ra.clone(),
+        source: renewal_source(file, ca)?,
+        host: file.name.clone(),
+        key: file.key_type,
+        files: SigningFiles { certificate: file.certificate.clone(), key: file.key.clone() },
+    };
+    renewer.begin(shared.clock.now()).await;
+    let (clock, stop) = (shared.clock.clone(), shared.stop.clone());
+    shared.tasks.spawn(async move { renewer.run(&*clock, &stop).await });
+    Ok(ra)
+}
+
+fn renewal_source(file: &RaFile, ca: Option<&Arc<Ca>>) -> Result<Source, StartError> {
+    let _ = file;
+    let ca = ca.expect("a config with [ra] has [ca] or [ra.est]");
+    Ok(Source::Embedded(ca.clone()))
+}
+
+fn start_radius(config: &Config, shared: &Shared) -> Result<Vec<SocketAddr>, StartError> {
+    let Some(settings) = &config.radius else { return Ok(Vec::new()) };
+    let listener = RadiusListener::bind(settings.clone())?;
+    let addresses = listener.addresses();
+    let services =
+        Services { authenticator: shared.authenticator.clone(), clock: shared.clock.clone() };
+    shared.tasks.spawn(listener.serve(services, shared.stop.clone()));
+    Ok(addresses)
+}
+
+async fn start_otpce(
+    config: &Config,
+    ra: Option<&Arc<Ra>>,
+    shared: &Shared,
+) -> Result<Vec<SocketAddr>, StartError> {
+    let (Some(otpce), Some(ra)) = (&config.otpce, ra) else { return Ok(Vec::new()) };
+    let countersigner = Countersigner {
+        authenticator: shared.authenticator.clone(),
+        ra: ra.clone(),
+        policy: request_policy(&config.request),
+        issuing_ca: otpce.issuing_ca.iter().cloned().map(IssuingCa).collect(),
+        verify: Arc::new(AwsVerify),
+        audit: shared.audit.clone(),
+    };
+    let router = otpce::router(Otpce {
+        countersigner,
+        paths: otpce.aliases.iter().chain([&otpce.path]).cloned().collect(),
+        require_version: otpce.require_version_header,
+        clock: shared.clock.clone(),
+    });
+    start_listeners(&otpce.listen, &router, Some(&otpce.tls), shared).await
+}
+
+async fn start_est(
+    config: &Config,
+    ca: Option<&Arc<Ca>>,
+    shared: &Shared,
+) -> Result<Vec<SocketAddr>, StartError> {
+    let (Some(est), Some(ca)) = (&config.est, ca) else { return Ok(Vec::new()) };
+    let router = est::router(Est {
+        ca: ca.clone(),
+        registration_authorities: est.registration_authorities.clone(),
+        clock: shared.clock.clone(),
+    });
+    start_listeners(&est.listen, &router, Some(&est.tls), shared).await
+}
+
+async fn start_http(
+    config: &Config,
+    ra: Option<Arc<Ra>>,
+    ca: Option<&Arc<Ca>>,
+    shared: &Shared,
+) -> Result<Vec<SocketAddr>, StartError> {
+    let Some(http) = &config.http else { return Ok(Vec::new()) };
+    let publisher = ca.map(|ca| ca.publisher.clone());
+    let health = Health { ra, publisher: publisher.clone() };
+    let router = publish::router(Published { publisher, health, clock: shared.clock.clone() });
+    start_listeners(&http.listen, &router, None, shared).await
+}
+
+async fn start_listeners(
+    listen: &[SocketAddr],
+    router: &axum::Router,
+    tls: Option<&TlsFile>,
+    shared: &Shared,
+) -> Result<Vec<SocketAddr>, StartError> {
+    let mut addresses = Vec::new();
+    for address in listen {
+        let socket = TcpListener::bind(address);
+        let socket = socket.await.map_err(io_error(format!("cannot listen on {address}")))?;
+        addresses.push(socket.local_addr().map_err(io_error(address.to_string()))?);
+        let listener = HttpListener {
+            socket,
+            router: router.clone(),
+            tls: tls.map(tls_of).transpose()?,
+            clock: shared.clock.clone(),
+        };
+        shared.tasks.spawn(listener.serve(shared.stop.clone()));
+    }
+    Ok(addresses)
+}
+
+fn tls_of(file: &TlsFile) -> Result<(TlsAcceptor, Examiner), StartError> {
+    let chain = certificate::for_tls(&certificate::load(&file.certificate)?);
+    let anchors = certificate::for_tls(&certificate::load(&file.client_trust)?);
+    let mut crls = Vec::new();
+    for path in &file.client_revocation {
+        let octets = std::fs::read(path).map_err(io_error(path.display().to_string()))?;
+        let pem: Vec<_> = CertificateRevocationListDer::pem_slice_iter(&octets).flatten().collect();
+        crls.extend(if pem.is_empty() { vec![octets.into()] } else { pem });
+    }
+    let examiner = Examiner::new(&anchors, crls)?;
+    let key = FileSigner::load(&file.key)?.pkcs8()?;
+    let key = PrivateKeyDer::Pkcs8(key.expose_bytes().to_vec().into());
+    Ok((TlsAcceptor::from(server_config(chain, key, &examiner)?), examiner))
+}
+
+fn request_policy(request: &RequestFile) -> RequestPolicy {
+    RequestPolicy {
+        template_name: request.template_name.clone(),
+        template_oid: request.template_oid,
+        allow_sha1: request.allow_sha1,
+        minimum_rsa_bits: 2048,
+        key_kinds: vec![KeyKind::Rsa, KeyKind::P256, KeyKind::P384],
+    }
+}
+
+/// The profiles of the config; logon certificates carry the template that requests must name.
+fn profiles(ca: &CaFile, request: &RequestFile) -> Result<Profiles, ProfileError> {
+    let addresses = addresses(&ca.publish_url);
+    let template = TemplateConfig { oid: request.template_oid.to_string(), major: 100, minor: 0 };
+    let logon = ProfileConfig {
+        template: ca.logon.template.clone().or(Some(template)),
+        ..ca.logon.clone()
+    };
+    let own = ProfileConfig::default();
+    let of = |kind| match kind {
+        Kind::Logon => &logon,
+        Kind::Signing => &ca.signing,
+        Kind::Server => &ca.server,
+        Kind::Machine => &ca.machine,
+        Kind::Kdc => &ca.kdc,
+        Kind::Ca => &own,
+    };
+    Profiles::new(of, &addresses)
+}
+
+fn io_error(object: String) -> impl FnOnce(io::Error) -> StartError {
+    move |cause| StartError::Io { object, cause }
 }

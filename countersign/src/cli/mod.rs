@@ -10,6 +10,7 @@ use crate::{
 };
 
 pub mod check;
+pub mod init;
 pub mod output;
 pub mod serve;
 
@@ -29,6 +30,7 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Init(init::Init),
     Check(check::Check),
     Serve(serve::Serve),
 }
@@ -82,6 +84,7 @@ impl Command {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         runtime.block_on(async {
             match self {
+                Self::Init(command) => command.run(context).await,
                 Self::Check(command) => command.run(context).await,
                 Self::Serve(command) => command.run(context).await,
             }

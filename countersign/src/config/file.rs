@@ -13,6 +13,7 @@ use countersign_core::{
     pki::profile::{ProfileConfig, Span},
     secret::Secret,
 };
+use der::asn1::ObjectIdentifier;
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer};
 
@@ -45,6 +46,9 @@ pub struct ConfigFile {
     /// RADIUS servers that we ask, by name.
     #[serde(default)]
     pub upstream: BTreeMap<String, UpstreamFile>,
+    /// What requests for logon certificates must be like.
+    #[serde(default)]
+    pub request: RequestFile,
     /// The MS-OTPCE listener.
     pub otpce: Option<OtpceFile>,
     /// The signing certificate.
@@ -265,30 +269,31 @@ pub struct OtpceFile {
     pub tls: TlsFile,
     /// The CAs that clients are sent to, `host\CA name`, best first.
     pub issuing_ca: Vec<String>,
-    /// `[otpce.template]`: the logon template that requests must name.
-    #[serde(default)]
-    pub template: TemplateFile,
     /// Refuse requests without the header `X-OTPCEP-version`.
     #[serde(default = "yes")]
     pub require_version_header: bool,
-    /// Accept certificate requests that are signed over SHA-1.
-    #[serde(default)]
-    pub allow_sha1_requests: bool,
 }
 
-/// A certificate template by name and object identifier.
+/// `[request]`: what requests for logon certificates must be like, for the RA and for the CA.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct TemplateFile {
-    /// The name (`cn`).
-    pub name: String,
-    /// The object identifier (`msPKI-Cert-Template-OID`).
-    pub oid: String,
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct RequestFile {
+    /// The name (`cn`) of the logon template.
+    pub template_name: String,
+    /// Its object identifier (`msPKI-Cert-Template-OID`).
+    #[serde(deserialize_with = "object_identifier")]
+    pub template_oid: ObjectIdentifier,
+    /// Accept requests that are signed over SHA-1.
+    pub allow_sha1: bool,
 }
 
-impl Default for TemplateFile {
+impl Default for RequestFile {
     fn default() -> Self {
-        Self { name: TEMPLATE_NAME.into(), oid: TEMPLATE_OID.into() }
+        Self {
+            template_name: TEMPLATE_NAME.into(),
+            template_oid: ObjectIdentifier::new_unwrap(TEMPLATE_OID),
+            allow_sha1: false,
+        }
     }
 }
 
@@ -408,6 +413,15 @@ fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Secret<St
 fn some_secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Secret<String>, D::Error> {
     let wrong_type = |_| serde::de::Error::custom("a secret is a text in quotes");
     String::deserialize(deserializer).map(Secret::new).map_err(wrong_type)
+}
+
+fn object_identifier<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<ObjectIdentifier, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    text.parse().map_err(|_| {
+        serde::de::Error::custom(format_args!("{text:?} is no object identifier such as 1.2.840"))
+    })
 }
 
 fn network<'de, D: Deserializer<'de>>(deserializer: D) -> Result<IpNet, D::Error> {

@@ -23,7 +23,7 @@ use countersign_core::{
 use self::{
     file::{
         CaFile, ClientFile, ConfigFile, EstFile, HttpFile, LogFile, OtpceFile, PolicyFile, RaFile,
-        ReplyFile, TlsFile, UpstreamFile,
+        ReplyFile, RequestFile, TlsFile, UpstreamFile,
     },
     radius::{
         ClientSettings, ProbeSettings, ProbeUser, RadiusSettings, ReplyAttribute, ServerSettings,
@@ -62,6 +62,8 @@ pub struct Config {
     pub radius: Option<RadiusSettings>,
     /// Who can be asked.
     pub upstreams: Vec<UpstreamSettings>,
+    /// What requests for logon certificates must be like.
+    pub request: RequestFile,
     /// The MS-OTPCE listener.
     pub otpce: Option<OtpceFile>,
     /// The signing certificate.
@@ -170,6 +172,7 @@ fn check(file: ConfigFile, path: &Path, base: &Path) -> Result<Config, Wrong> {
             .into_iter()
             .map(|(name, upstream)| check_upstream(name, upstream, base))
             .collect::<Result<_, _>>()?,
+        request: file.request,
         otpce: file.otpce.map(|otpce| check_otpce(otpce, base)).transpose()?,
         ra: file.ra.map(|ra| resolve_ra(ra, base)),
         ca: file.ca.map(|ca| check_ca(ca, base)).transpose()?,

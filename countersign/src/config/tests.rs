@@ -1,5 +1,7 @@
 //! What configs are read, and what is said about the ones that are not.
 
+#![expect(clippy::unwrap_in_result, reason = "these are tests")]
+
 use std::{fs, path::Path};
 
 use super::{Config, template::Filling};

@@ -25,13 +25,13 @@ pub(super) fn examine(config: &Config, now: UnixTime, findings: &mut Findings) {
                 r"name at least one, for instance issuing-ca = ['ca.example.com\Example CA']",
             );
         }
-        if otpce.allow_sha1_requests {
-            findings.warning(
-                "otpce.allow-sha1-requests",
-                "certificate requests signed over SHA-1 are accepted",
-                "set it to false when no Windows 7 or 8 client is left",
-            );
-        }
+    }
+    if config.request.allow_sha1 {
+        findings.warning(
+            "request.allow-sha1",
+            "certificate requests signed over SHA-1 are accepted",
+            "set it to false when no Windows 7 or 8 client is left",
+        );
     }
     if let Some(ra) = &config.ra {
         let facts = examine_pair("ra", &ra.certificate, &ra.key, now, findings);
