@@ -17,10 +17,13 @@
 //!   taken to have happened now, and [`anchored`] is to be stored: the wait starts
 //!   over once, it neither ends at once nor lasts until the clock catches up.
 
+use serde::{Deserialize, Serialize};
+
 use super::{counter::FailureCounter, policy::LockoutPolicy, time::UnixTime};
 
 /// Whether an attempt is looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "kebab-case")]
 #[must_use = "a closed gate that nobody tries is open"]
 pub enum Gate {
     /// It is.

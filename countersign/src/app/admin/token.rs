@@ -1,0 +1,352 @@
+//! Tokens: add, list, show, set, switch, assign, resynchronise, remove.
+
+use countersign_core::{
+    domain::{
+        account::{Account, Validity},
+        counter::{Change, Move, TokenCounter},
+        id::TokenId,
+        policy::RESYNC_LIMIT,
+        step::resynchronise,
+        subject::{ClearSecret, Holding},
+        token::{PinHash, Token, TokenKind},
+    },
+    oath::{
+        hotp::Algorithm,
+        key_uri::{self, KeyUri},
+    },
+    secret::Secret,
+};
+use data_encoding::{BASE32_NOPAD, HEXLOWER};
+
+use super::{
+    Admin, AdminError, AdminReply, ClearText, MAX_PAGE, NewKind, NewSecret, NewToken, Setting,
+    TokenFields, TokenView, check_validity, error::apply, login_of,
+};
+use crate::{
+    app::pin::Argon2Pins,
+    store::{Committed, SealedSecret},
+    vault::random_octets,
+};
+
+impl Admin {
+    pub(super) async fn token_add(&self, new: NewToken) -> Result<AdminReply, AdminError> {
+        let NewToken { label, accounts, kind, pin, not_before, not_after } = new;
+        let validity = Validity { not_before, not_after };
+        check_validity(validity)?;
+        let accounts = self.accounts(&accounts).await?;
+        let (kind, first, secret) = self.read_kind(kind)?;
+        let label = check_label(label.unwrap_or_else(|| label_of(accounts.first(), &kind)))?;
+        let pin = match pin {
+            Some(_) if secret.is_none() => {
+                return Err(AdminError::Remote { label, what: "the PIN" });
+            }
+            Some(pin) => Some(hash(pin).await?),
+            None => None,
+        };
+        let token = Token {
+            id: TokenId::from_bytes(random_octets()),
+            label,
+            owner: accounts.first().and_then(|account| account.person),
+            accounts: accounts.iter().map(|account| account.id).collect(),
+            kind,
+            pin,
+            disabled: false,
+            validity,
+        };
+        let uri = self.uri(&token, accounts.first(), first, secret.as_ref());
+        let sealed = match &secret {
+            Some(secret) => Some(self.parts.vault.seal(token.id, secret.octets.expose_bytes())?),
+            None => None,
+        };
+        self.parts.store.insert_token(token.clone(), sealed, first).await?;
+        let counter = TokenCounter { next: first, ..TokenCounter::default() };
+        let names = self.names(&token.accounts).await?;
+        let counter = (!token.accounts.is_empty()).then_some(counter);
+        Ok(AdminReply::TokenAdded { token: TokenView::new(token, names, counter), uri })
+    }
+
+    pub(super) async fn token_list(
+        &self,
+        after: Option<TokenId>,
+        limit: usize,
+    ) -> Result<AdminReply, AdminError> {
+        let page = self.parts.store.tokens(after, limit.min(MAX_PAGE)).await?;
+        let mut views = Vec::with_capacity(page.len());
+        for token in page {
+            let names = self.names(&token.accounts).await?;
+            views.push(TokenView::new(token, names, None));
+        }
+        Ok(AdminReply::Tokens(views))
+    }
+
+    pub(super) async fn token_show(&self, name: &str) -> Result<AdminReply, AdminError> {
+        let token = self.token(name).await?;
+        self.shown(token).await.map(AdminReply::Token)
+    }
+
+    pub(super) async fn token_set(
+        &self,
+        name: &str,
+        fields: TokenFields,
+    ) -> Result<AdminReply, AdminError> {
+        let before = self.token(name).await?;
+        let mut token = before.clone();
+        let TokenFields { label, pin, not_before, not_after } = fields;
+        if let Some(label) = label {
+            token.label = check_label(label)?;
+        }
+        apply(&mut token.validity.not_before, not_before, |_| Ok(()))?;
+        apply(&mut token.validity.not_after, not_after, |_| Ok(()))?;
+        check_validity(token.validity)?;
+        match pin {
+            None => {}
+            Some(_) if matches!(token.kind, TokenKind::Remote { .. }) => {
+                return Err(AdminError::Remote { label: token.label, what: "the PIN" });
+            }
+            Some(Setting::Clear) => token.pin = None,
+            Some(Setting::To(pin)) => token.pin = Some(hash(pin).await?),
+        }
+        if token == before {
+            return Err(AdminError::NothingToChange);
+        }
+        self.put(token).await
+    }
+
+    pub(super) async fn token_switch(
+        &self,
+        name: &str,
+        enabled: bool,
+    ) -> Result<AdminReply, AdminError> {
+        let token = self.token(name).await?;
+        self.put(Token { disabled: !enabled, ..token }).await
+    }
+
+    pub(super) async fn token_assign(
+        &self,
+        name: &str,
+        account: &str,
+        assigned: bool,
+    ) -> Result<AdminReply, AdminError> {
+        let mut token = self.token(name).await?;
+        let account = self.subject(account).await?.account.id;
+        token.accounts.retain(|id| *id != account);
+        if assigned {
+            token.accounts.push(account);
+        }
+        self.put(token).await
+    }
+
+    /// Spends both OTPs, so that neither of them logs anybody on.
+    pub(super) async fn token_resync(
+        &self,
+        name: &str,
+        [first, second]: [&ClearText; 2],
+    ) -> Result<AdminReply, AdminError> {
+        for _ in 0..MAX_ROUNDS {
+            let token = self.token(name).await?;
+            let label = token.label.clone();
+            if matches!(token.kind, TokenKind::Remote { .. }) {
+                return Err(AdminError::Remote { label, what: "the counter" });
+            }
+            let Some(holding) = self.holding(&token).await? else {
+                return Err(AdminError::Unassigned { label });
+            };
+            let holding = self.open(holding)?;
+            let otps = [first, second].map(|otp| otp.0.expose_bytes());
+            let now = self.parts.clock.now();
+            let Some(to) = resynchronise(&holding, &self.parts.policy, now, otps) else {
+                return Err(AdminError::NotInReach { label, reach: self.reach(&token.kind) });
+            };
+            let tokens = vec![Move { id: token.id, from: holding.counter, to }];
+            if self.parts.store.commit(Change { failures: None, tokens }).await? == Committed::Done
+            {
+                return self.shown(token).await.map(AdminReply::Token);
+            }
+        }
+        Err(AdminError::Busy(format!("token {name:?}")))
+    }
+
+    pub(super) async fn token_remove(&self, name: &str) -> Result<AdminReply, AdminError> {
+        let view = {
+            let token = self.token(name).await?;
+            self.shown(token).await?
+        };
+        self.parts.store.remove_token(view.id).await?;
+        Ok(AdminReply::TokenRemoved(view))
+    }
+
+    async fn accounts(&self, names: &[String]) -> Result<Vec<Account>, AdminError> {
+        let mut accounts: Vec<Account> = Vec::with_capacity(names.len());
+        for name in names {
+            let account = self.subject(name).await?.account;
+            if accounts.iter().all(|other| other.id != account.id) {
+                accounts.push(account);
+            }
+        }
+        Ok(accounts)
+    }
+
+    /// The type, the first counter, and the shared secret of a new token.
+    fn read_kind(&self, kind: NewKind) -> Result<(TokenKind, u64, Option<Given>), AdminError> {
+        Ok(match kind {
+            NewKind::Hotp { algorithm, digits, counter, secret } => {
+                let secret = read_secret(secret, algorithm)?;
+                (TokenKind::Hotp { algorithm, digits }, counter, Some(secret))
+            }
+            NewKind::Totp { algorithm, digits, period, secret } => {
+                let secret = read_secret(secret, algorithm)?;
+                (TokenKind::Totp { algorithm, digits, period }, 0, Some(secret))
+            }
+            NewKind::Remote { upstream } => {
+                self.check_upstream(&upstream)?;
+                (TokenKind::Remote { upstream }, 0, None)
+            }
+        })
+    }
+
+    /// The URI by which an app takes a token over, if its secret was drawn here.
+    fn uri(
+        &self,
+        token: &Token,
+        account: Option<&Account>,
+        counter: u64,
+        secret: Option<&Given>,
+    ) -> Option<ClearText> {
+        let Given { octets, shown: Some(issuer) } = secret? else { return None };
+        let (kind, algorithm, digits) = match token.kind {
+            TokenKind::Hotp { algorithm, digits } => {
+                (key_uri::Kind::Hotp { counter }, algorithm, digits)
+            }
+            TokenKind::Totp { algorithm, digits, period } => {
+                (key_uri::Kind::Totp { period }, algorithm, digits)
+            }
+            TokenKind::Remote { .. } => return None,
+        };
+        let named = account.map(|account| account.effective_upn().unwrap_or(login_of(account)));
+        let uri = KeyUri {
+            kind,
+            issuer: issuer.clone().or_else(|| self.parts.site.realm.clone()),
+            account: named.unwrap_or_else(|| token.label.clone()),
+            secret: octets.clone(),
+            algorithm,
+            digits,
+        };
+        Some(ClearText(uri.to_uri()))
+    }
+
+    async fn put(&self, token: Token) -> Result<AdminReply, AdminError> {
+        self.parts.store.replace_token(token.clone()).await?;
+        self.shown(token).await.map(AdminReply::Token)
+    }
+
+    async fn shown(&self, token: Token) -> Result<TokenView, AdminError> {
+        let names = self.names(&token.accounts).await?;
+        let counter = self.holding(&token).await?.map(|holding| holding.counter);
+        Ok(TokenView::new(token, names, counter))
+    }
+
+    /// The token with its counter and secret, by way of one of its accounts.
+    async fn holding(&self, token: &Token) -> Result<Option<Holding<SealedSecret>>, AdminError> {
+        let Some(id) = token.accounts.first() else { return Ok(None) };
+        let Some(account) = self.account(*id).await? else { return Ok(None) };
+        let subject = self.subject(&login_of(&account)).await?;
+        Ok(subject.tokens.into_iter().find(|holding| holding.token.id == token.id))
+    }
+
+    fn open(&self, sealed: Holding<SealedSecret>) -> Result<Holding<ClearSecret>, AdminError> {
+        let Holding { token, counter, secret } = sealed;
+        let secret = secret.map(|sealed| self.parts.vault.open_secret(token.id, &sealed));
+        Ok(Holding { token, counter, secret: secret.transpose()? })
+    }
+
+    /// How far a resynchronisation looks, in words.
+    fn reach(&self, kind: &TokenKind) -> String {
+        let totp = &self.parts.policy.totp;
+        match kind {
+            TokenKind::Totp { period, .. } => {
+                let steps = u64::from(totp.window) + u64::from(totp.resync_window);
+                format!("{} seconds before or after now", steps * u64::from(period.get()))
+            }
+            TokenKind::Hotp { .. } | TokenKind::Remote { .. } => {
+                format!("its next {RESYNC_LIMIT} OTPs")
+            }
+        }
+    }
+}
+
+/// The shared secret of a new token; with the issuer to show if it was drawn here.
+struct Given {
+    octets: ClearSecret,
+    shown: Option<Option<String>>,
+}
+
+fn read_secret(secret: NewSecret, algorithm: Algorithm) -> Result<Given, AdminError> {
+    let given = match secret {
+        NewSecret::DrawAndShow { issuer } => {
+            return Ok(Given { octets: draw(algorithm), shown: Some(issuer) });
+        }
+        NewSecret::Base32(text) => {
+            let text = without(&text, &[' ', '-', '=']);
+            let upper = Secret::new(text.expose().to_ascii_uppercase());
+            let octets = BASE32_NOPAD.decode(upper.expose_bytes());
+            octets.map_err(|_| AdminError::SecretMalformed("base32 (letters and 2 to 7)"))?
+        }
+        NewSecret::Hex(text) => {
+            let text = without(&text, &[' ', '-', ':']);
+            let lower = Secret::new(text.expose().to_ascii_lowercase());
+            let octets = HEXLOWER.decode(lower.expose_bytes());
+            octets.map_err(|_| AdminError::SecretMalformed("hexadecimal"))?
+        }
+    };
+    let octets = Secret::new(given);
+    if (10..=128).contains(&octets.expose().len()) {
+        Ok(Given { octets, shown: None })
+    } else {
+        Err(AdminError::SecretLength { octets: octets.expose().len() })
+    }
+}
+
+/// As long as the hash, as RFC 6238 §5.1 wants it.
+fn draw(algorithm: Algorithm) -> ClearSecret {
+    let drawn: Secret<[u8; 64]> = Secret::new(random_octets());
+    Secret::new(drawn.expose()[..algorithm.output_length()].to_vec())
+}
+
+fn without(text: &ClearText, signs: &[char]) -> Secret<String> {
+    Secret::new(text.0.expose().trim().replace(signs, ""))
+}
+
+async fn hash(ClearText(pin): ClearText) -> Result<PinHash, AdminError> {
+    let octets = pin.expose().len();
+    if !(4..=64).contains(&octets) {
+        return Err(AdminError::PinLength { octets });
+    }
+    let hashed = tokio::task::spawn_blocking(move || Argon2Pins.hash(&pin)).await;
+    hashed.ok().and_then(Result::ok).ok_or(AdminError::PinHash)
+}
+
+fn check_label(label: String) -> Result<String, AdminError> {
+    if label.trim().is_empty() || label.chars().any(char::is_control) {
+        let cause = "a label has text and no control characters";
+        return Err(AdminError::field("label", &label, cause));
+    }
+    if label.parse::<TokenId>().is_ok() {
+        return Err(AdminError::field("label", &label, "it looks like the id of a token"));
+    }
+    Ok(label)
+}
+
+fn label_of(account: Option<&Account>, kind: &TokenKind) -> String {
+    let kind = match kind {
+        TokenKind::Hotp { .. } => "hotp",
+        TokenKind::Totp { .. } => "totp",
+        TokenKind::Remote { upstream } => upstream,
+    };
+    account.map_or_else(|| kind.to_owned(), |account| format!("{} {kind}", account.name))
+}
+
+/// How often a resynchronisation is tried against attempts at the same time.
+const MAX_ROUNDS: usize = 32;
+
+#[cfg(test)]
+mod tests;
