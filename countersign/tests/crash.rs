@@ -1,6 +1,8 @@
 //! What the embedded store keeps when the power fails, the disk is full, the
 //! process is killed, or somebody else wrote into its files.
 
+#![expect(clippy::unwrap_used, clippy::unwrap_in_result, reason = "a test fails by panicking")]
+
 #[path = "support/power.rs"]
 mod power;
 

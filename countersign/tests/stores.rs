@@ -1,5 +1,7 @@
 //! The contract of every store: the same tests for each implementation.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::{collections::HashSet, future::Future, sync::Arc};
 
 use countersign::store::{

@@ -293,5 +293,5 @@ fn closed() -> StoreError {
 /// About 1 KiB each.
 const SUBJECTS_REMEMBERED: usize = 65_536;
 const LARGEST_TRANSACTION: usize = 4_096;
-const LARGEST_SLICE: usize = 8_192;
+const LARGEST_SLICE: usize = 65_536;
 const UNPOISONED: &str = "nobody panics while holding the records";
