@@ -2,6 +2,7 @@
 
 use std::{io, net::SocketAddr, time::Duration};
 
+use aws_lc_rs::rand;
 use countersign_core::{
     secret::Secret,
     wire::radius::{
@@ -13,7 +14,7 @@ use countersign_core::{
 };
 use tokio::{net::UdpSocket, time::timeout};
 
-use crate::{config::radius::ServerSettings, vault::random_octets};
+use crate::config::radius::ServerSettings;
 
 /// What is asked.
 #[derive(Clone, Copy)]
@@ -87,8 +88,7 @@ fn write_request(
     credentials: Credentials<'_>,
     secret: &Secret<Vec<u8>>,
 ) -> Result<Request, Unanswered> {
-    let [identifier, authenticator @ ..] = random_octets::<17>();
-    let (identifier, authenticator) = (Identifier(identifier), Authenticator(authenticator));
+    let (identifier, authenticator) = unpredictable();
     let protection = Protection::MessageAuthenticator;
     let mut draft = Draft::new(Code::ACCESS_REQUEST, identifier, authenticator, protection);
     let name = credentials.user_name.as_bytes();
@@ -97,6 +97,13 @@ fn write_request(
     let nas = credentials.nas_identifier.as_bytes();
     draft.push(AttributeNumber::NAS_IDENTIFIER, nas).map_err(PasswordError::from)?;
     Ok(Request { identifier, authenticator, bytes: draft.finish_request(secret) })
+}
+
+fn unpredictable() -> (Identifier, Authenticator) {
+    let mut octets = [0; 17];
+    rand::fill(&mut octets).expect("the operating system gives randomness once it has started");
+    let [identifier, authenticator @ ..] = octets;
+    (Identifier(identifier), Authenticator(authenticator))
 }
 
 async fn connect(server: SocketAddr) -> io::Result<UdpSocket> {
