@@ -8,4 +8,7 @@
 
 mod support;
 
+mod radius;
 mod rigs;
+mod tokens;
+mod upstream;

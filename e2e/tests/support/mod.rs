@@ -1,6 +1,7 @@
 //! What the tests stand on: processes, ports, and one file per peer.
 
 pub mod clock;
+pub mod countersign;
 pub mod freeradius;
 pub mod kdc;
 pub mod oath;

@@ -48,6 +48,11 @@ impl Request {
         self.receive(socket, timeout)
     }
 
+    /// The datagram.
+    pub fn octets(&self) -> &[u8] {
+        &self.octets
+    }
+
     /// Sends the request.
     pub fn send(&self, socket: &UdpSocket) {
         socket.send(&self.octets).expect("a datagram leaves");
