@@ -8,6 +8,7 @@
 
 mod support;
 
+mod otpce;
 mod radius;
 mod rigs;
 mod tokens;

@@ -46,6 +46,8 @@ fn freeradius_accepts_rejects_challenges_and_proxies() {
     for port in [server.port, proxy.port] {
         assert_eq!(logon(port, SECRET, "alice", "123456"), Answer::Accept);
         assert_eq!(logon(port, SECRET, "CORP\\alice", "123456"), Answer::Accept);
+        assert_eq!(logon(port, SECRET, "special", "a&bA <\u{fc}\""), Answer::Accept);
+        assert_eq!(logon(port, SECRET, "DOMAIN1\\user1", "Pa$$word1"), Answer::Accept);
         assert_eq!(logon(port, SECRET, "alice", "123457"), Answer::Reject);
         assert_eq!(logon(port, SECRET, "challenged", "1"), Answer::Challenge);
         assert_eq!(ask(port, SECRET, "alice", "123456", "").0, Answer::Silence);

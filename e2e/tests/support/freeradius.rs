@@ -15,7 +15,7 @@ pub struct FreeRadius {
 /// What it does with a request.
 #[derive(Debug, Clone, Copy)]
 pub enum Role<'a> {
-    /// Knows `alice` with the password `123456`; challenges the user `challenged`.
+    /// Knows `alice` with the password `123456` and a few more; challenges `challenged`.
     OtpServer {
         /// Whether its replies carry a Message-Authenticator.
         signs: bool,
@@ -57,10 +57,14 @@ impl FreeRadius {
 /// The secret shared with FreeRADIUS.
 pub const SECRET: &str = "upstream-secret-5f2c";
 
-const USERS: &str = "\
-alice Cleartext-Password := \"123456\"
-DEFAULT User-Name == \"CORP\\\\alice\", Cleartext-Password := \"123456\"
-";
+/// `special` has a password with everything that XML and config files treat in ways of
+/// their own; `user1` is from the protocol's published example.
+const USERS: &str = r#"
+alice Cleartext-Password := "123456"
+DEFAULT User-Name == "CORP\\alice", Cleartext-Password := "123456"
+special Cleartext-Password := "a&bA <\303\274\""
+DEFAULT User-Name == "DOMAIN1\\user1", Cleartext-Password := "Pa$$word1"
+"#;
 
 fn configuration(directory: &Path, port: u16, role: Role<'_>) -> String {
     let directory = directory.display();

@@ -2,10 +2,13 @@
 
 pub mod clock;
 pub mod countersign;
+pub mod curl;
+pub mod der;
 pub mod freeradius;
 pub mod kdc;
 pub mod oath;
 pub mod openssl;
+pub mod otpce;
 pub mod ports;
 pub mod process;
 pub mod radclient;
