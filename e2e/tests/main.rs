@@ -8,8 +8,13 @@
 
 mod support;
 
+mod chain;
+mod cli;
+mod crash;
 mod otpce;
+mod race;
 mod radius;
 mod rigs;
+mod secrecy;
 mod tokens;
 mod upstream;

@@ -1,5 +1,6 @@
 //! What the tests stand on: processes, ports, and one file per peer.
 
+pub mod certificate;
 pub mod clock;
 pub mod countersign;
 pub mod curl;
