@@ -1,9 +1,6 @@
 //! What OpenSSL reads in certificates, CMS messages and revocation lists of ours.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::Path};
 
 use data_encoding::BASE64;
 
@@ -134,10 +131,4 @@ pub fn leaf(site: &Site, pkcs7: &[u8], key: &Path) -> Identity {
 #[track_caller]
 pub fn path(path: &Path) -> &str {
     path.to_str().expect("a path in UTF-8")
-}
-
-/// A file's path in a directory of its own, for whoever wants to write there.
-pub fn fresh(directory: &Path, name: &str) -> PathBuf {
-    fs::create_dir_all(directory).expect("a directory");
-    directory.join(name)
 }

@@ -1,9 +1,8 @@
 //! As much DER as it takes to find a part of a CMS message.
 
-/// One value: its tag, its octets with the header, its content.
+/// One value: its octets with the header, its content.
 #[derive(Debug, Clone, Copy)]
 pub struct Value<'a> {
-    pub tag: u8,
     pub whole: &'a [u8],
     pub content: &'a [u8],
 }
@@ -22,7 +21,7 @@ pub fn values(mut octets: &[u8]) -> Vec<Value<'_>> {
             }
         };
         let (whole, rest) = octets.split_at(header + length);
-        found.push(Value { tag: whole[0], whole, content: &whole[header..] });
+        found.push(Value { whole, content: &whole[header..] });
         octets = rest;
     }
     found

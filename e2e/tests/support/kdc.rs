@@ -8,6 +8,7 @@ use std::{
 };
 
 use super::{
+    clock::with_clock,
     openssl::Identity,
     ports,
     process::{Ran, Service, run},
@@ -63,7 +64,7 @@ impl Kdc {
         let mut command = tool("krb5kdc");
         command.arg("-n");
         if let Some(ahead) = setup.ahead {
-            command.env("LD_PRELOAD", faketime_library()).env("FAKETIME", ahead);
+            with_clock(&mut command, ahead);
         }
         let log = directory.join("log");
         let mut service = Service::start("krb5kdc", &mut command, &log);
@@ -101,13 +102,6 @@ pub fn klist(config: &Path, cache: &Path) -> Ran {
 
 fn cache_name(cache: &Path) -> String {
     format!("FILE:{}", cache.display())
-}
-
-/// Where Debian puts libfaketime: the directory is named after the machine.
-fn faketime_library() -> PathBuf {
-    let directories = fs::read_dir("/usr/lib").expect("/usr/lib").flatten();
-    let mut libraries = directories.map(|entry| entry.path().join("faketime/libfaketime.so.1"));
-    libraries.find(|library| library.exists()).expect("libfaketime is installed")
 }
 
 /// The clocks may differ by a day, so that nothing but the certificate's own validity decides

@@ -6,7 +6,10 @@ use std::{
     process::Command,
 };
 
-use super::process::{Ran, run};
+use super::{
+    clock::with_clock,
+    process::{Ran, run},
+};
 
 /// Runs `openssl` with an input.
 #[track_caller]
@@ -61,6 +64,12 @@ impl Authority {
     /// principal is `user@realm`.
     #[track_caller]
     pub fn issue(&self, kind: &str, user: &str, realm: &str) -> Identity {
+        self.issue_at("+0", kind, user, realm)
+    }
+
+    /// The same at another time, with a validity of a day from then on.
+    #[track_caller]
+    pub fn issue_at(&self, time: &str, kind: &str, user: &str, realm: &str) -> Identity {
         let identity = self.identity(&format!("{}-{kind}-{user}", self.name));
         let ca = self.identity(&self.name);
         let request = identity.key.with_extension("csr");
@@ -74,7 +83,7 @@ impl Authority {
         command.arg("-extfile").arg(self.extensions()).arg("-in").arg(&request);
         command.arg("-CA").arg(&ca.certificate).arg("-CAkey").arg(&ca.key);
         command.arg("-out").arg(&identity.certificate).env("USER_NAME", user).env("REALM", realm);
-        run(&mut command, b"").succeeded();
+        run(with_clock(&mut command, time), b"").succeeded();
         identity
     }
 
