@@ -8,12 +8,9 @@ use std::{
     sync::Arc,
 };
 
-use countersign_core::{
-    domain::id::CorrelationId,
-    pki::{
-        cert::{Subject, common_name},
-        profile::{Kind, ProfileConfig},
-    },
+use countersign_core::pki::{
+    cert::{Subject, common_name},
+    profile::{Kind, ProfileConfig},
 };
 use data_encoding::BASE64URL_NOPAD;
 use serde::Serialize;
@@ -193,7 +190,7 @@ async fn issue_host_certificate(
 ) -> Result<(), InitError> {
     let key = FileSigner::generate(key_spec)?;
     key.save(&files.with_extension("key"))?;
-    let correlation = CorrelationId::from_bytes(vault::random_octets());
+    let correlation = vault::random_octets().into();
     let asked = Asked { peer: "countersign init".into(), correlation, at: clock.now() };
     let public_key = key.public_key();
     let subject = host_subject(host);

@@ -17,7 +17,9 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     app::{
+        admin::{self, Admin},
         authenticate::{Authenticator, Parts},
+        command::Commands,
         countersign::Countersigner,
         health::Health,
         issue::{Authority, Ca, IssueError, Profiles},
@@ -142,6 +144,8 @@ pub async fn start(config: Config) -> Result<Daemon, StartError> {
         Some(ra) => Some(start_ra(ra, ca.as_ref(), &shared).await?),
         None => None,
     };
+    let commands = commands(&config, &vault, ca.clone(), &shared);
+    shared.tasks.spawn(control::serve(control_socket, Arc::new(commands), shared.stop.clone()));
     let addresses = ListenAddresses {
         radius: start_radius(&config, &shared)?,
         otpce: start_otpce(&config, ra.as_ref(), &shared).await?,
@@ -150,7 +154,6 @@ pub async fn start(config: Config) -> Result<Daemon, StartError> {
     };
     tracing::info!(config = %config.file.display(), ?addresses, "ready");
     let Shared { stop, tasks, .. } = shared;
-    drop(control_socket);
     Ok(Daemon { addresses, stop, tasks })
 }
 
@@ -190,6 +193,34 @@ pub fn certificate_authority(
         verify: Arc::new(AwsVerify),
         audit,
     })
+}
+
+/// What carries out the commands of the command line while no daemon is running.
+///
+/// # Errors
+///
+/// The store, the keys or the CA of the config cannot be used.
+pub fn offline_commands(config: &Config) -> Result<Commands, StartError> {
+    let vault = Arc::new(Vault::open(&config.master_key)?);
+    let shared = share(config, &vault)?;
+    let ca = config.ca.as_ref().map(|ca| {
+        certificate_authority(ca, &config.request, shared.store.clone(), shared.audit.clone())
+    });
+    let ca = ca.transpose()?.map(Arc::new);
+    Ok(commands(config, &vault, ca, &shared))
+}
+
+fn commands(config: &Config, vault: &Arc<Vault>, ca: Option<Arc<Ca>>, shared: &Shared) -> Commands {
+    let admin = Admin::new(admin::Parts {
+        store: shared.store.clone(),
+        vault: vault.clone(),
+        audit: shared.audit.clone(),
+        clock: shared.clock.clone(),
+        site: config.site.clone(),
+        policy: config.policy.clone(),
+        upstreams: config.upstreams.iter().map(|upstream| upstream.name.clone()).collect(),
+    });
+    Commands { admin, ca, store: shared.store.clone(), clock: shared.clock.clone() }
 }
 
 fn share(config: &Config, vault: &Arc<Vault>) -> Result<Shared, StartError> {

@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod authenticate;
+pub mod command;
 pub mod countersign;
 pub mod examine;
 pub mod health;

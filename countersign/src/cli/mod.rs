@@ -9,7 +9,9 @@ use crate::{
     exit::Exit,
 };
 
+pub mod ca;
 pub mod check;
+pub mod control;
 pub mod init;
 pub mod output;
 pub mod serve;
@@ -33,6 +35,7 @@ enum Command {
     Init(init::Init),
     Check(check::Check),
     Serve(serve::Serve),
+    Ca(ca::Ca),
 }
 
 /// What every command gets beside its own arguments.
@@ -87,6 +90,7 @@ impl Command {
                 Self::Init(command) => command.run(context).await,
                 Self::Check(command) => command.run(context).await,
                 Self::Serve(command) => command.run(context).await,
+                Self::Ca(command) => command.run(context).await,
             }
         })
     }

@@ -14,6 +14,8 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+use crate::app::command::{Command, Commands, Reply};
+
 /// What carries out requests from the local socket.
 pub trait Control: Send + Sync + 'static {
     /// What may be asked.
@@ -27,6 +29,15 @@ pub trait Control: Send + Sync + 'static {
         by: String,
         request: Self::Request,
     ) -> impl Future<Output = Result<Self::Reply, String>> + Send;
+}
+
+impl Control for Commands {
+    type Request = Command;
+    type Reply = Reply;
+
+    async fn execute(&self, by: String, command: Command) -> Result<Reply, String> {
+        Self::execute(self, &by, command).await
+    }
 }
 
 /// Binds the socket, readable and writable by its owner only.
