@@ -148,7 +148,7 @@ pub async fn start(config: Config) -> Result<Daemon, StartError> {
     shared.tasks.spawn(control::serve(control_socket, Arc::new(commands), shared.stop.clone()));
     let addresses = ListenAddresses {
         radius: start_radius(&config, &shared)?,
-        otpce: start_otpce(&config, ra.as_ref(), &shared).await?,
+        otpce: start_otpce(&config, ra.as_ref(), ca.as_ref(), &shared).await?,
         est: start_est(&config, ca.as_ref(), &shared).await?,
         http: start_http(&config, ra, ca.as_ref(), &shared).await?,
     };
@@ -309,6 +309,7 @@ fn start_radius(config: &Config, shared: &Shared) -> Result<Vec<SocketAddr>, Sta
 async fn start_otpce(
     config: &Config,
     ra: Option<&Arc<Ra>>,
+    ca: Option<&Arc<Ca>>,
     shared: &Shared,
 ) -> Result<Vec<SocketAddr>, StartError> {
     let (Some(otpce), Some(ra)) = (&config.otpce, ra) else { return Ok(Vec::new()) };
@@ -326,7 +327,8 @@ async fn start_otpce(
         require_version: otpce.require_version_header,
         clock: shared.clock.clone(),
     });
-    start_listeners(&otpce.listen, &router, Some(&otpce.tls), shared).await
+    let authority = ca.map(|ca| ca.publisher.clone());
+    start_listeners(&otpce.listen, &router, Some(&otpce.tls), authority, shared).await
 }
 
 async fn start_est(
@@ -340,7 +342,8 @@ async fn start_est(
         registration_authorities: est.registration_authorities.clone(),
         clock: shared.clock.clone(),
     });
-    start_listeners(&est.listen, &router, Some(&est.tls), shared).await
+    let authority = Some(ca.publisher.clone());
+    start_listeners(&est.listen, &router, Some(&est.tls), authority, shared).await
 }
 
 async fn start_http(
@@ -353,13 +356,14 @@ async fn start_http(
     let publisher = ca.map(|ca| ca.publisher.clone());
     let health = Health { ra, publisher: publisher.clone() };
     let router = publish::router(Published { publisher, health, clock: shared.clock.clone() });
-    start_listeners(&http.listen, &router, None, shared).await
+    start_listeners(&http.listen, &router, None, None, shared).await
 }
 
 async fn start_listeners(
     listen: &[SocketAddr],
     router: &axum::Router,
     tls: Option<&TlsFile>,
+    authority: Option<Arc<Publisher>>,
     shared: &Shared,
 ) -> Result<Vec<SocketAddr>, StartError> {
     let mut addresses = Vec::new();
@@ -370,7 +374,7 @@ async fn start_listeners(
         let listener = HttpListener {
             socket,
             router: router.clone(),
-            tls: tls.map(tls_of).transpose()?,
+            tls: tls.map(|tls| tls_of(tls, authority.clone())).transpose()?,
             clock: shared.clock.clone(),
         };
         shared.tasks.spawn(listener.serve(shared.stop.clone()));
@@ -378,7 +382,10 @@ async fn start_listeners(
     Ok(addresses)
 }
 
-fn tls_of(file: &TlsFile) -> Result<(TlsAcceptor, Examiner), StartError> {
+fn tls_of(
+    file: &TlsFile,
+    authority: Option<Arc<Publisher>>,
+) -> Result<(TlsAcceptor, Examiner), StartError> {
     let chain = certificate::for_tls(&certificate::load(&file.certificate)?);
     let anchors = certificate::for_tls(&certificate::load(&file.client_trust)?);
     let mut crls = Vec::new();
@@ -387,7 +394,7 @@ fn tls_of(file: &TlsFile) -> Result<(TlsAcceptor, Examiner), StartError> {
         let pem: Vec<_> = CertificateRevocationListDer::pem_slice_iter(&octets).flatten().collect();
         crls.extend(if pem.is_empty() { vec![octets.into()] } else { pem });
     }
-    let examiner = Examiner::new(&anchors, crls)?;
+    let examiner = Examiner::new(&anchors, crls)?.with_authority(authority);
     let key = FileSigner::load(&file.key)?.pkcs8()?;
     let key = PrivateKeyDer::Pkcs8(key.expose_bytes().to_vec().into());
     Ok((TlsAcceptor::from(server_config(chain, key, &examiner)?), examiner))

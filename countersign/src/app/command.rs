@@ -5,9 +5,12 @@
 
 use std::sync::Arc;
 
-use countersign_core::pki::{
-    cert::{Certificate, Serial, Subject},
-    profile::Kind,
+use countersign_core::{
+    domain::event::{Event, What},
+    pki::{
+        cert::{Certificate, Serial, Subject},
+        profile::Kind,
+    },
 };
 use serde::{Deserialize, Serialize};
 use x509_cert::name::Name;
@@ -106,7 +109,7 @@ impl Commands {
                 reply.map(Reply::Admin).map_err(|error| error.to_string())
             }
             Command::Issue(order) => self.issue(by, &order).await,
-            Command::Revoke { serial } => self.revoke(&serial).await,
+            Command::Revoke { serial } => self.revoke(by, &serial).await,
             Command::Certificates { after, limit } => {
                 let page = self.store.certificates(after, limit.min(MAX_PAGE)).await;
                 page.map(Reply::Certificates).map_err(|error| error.to_string())
@@ -133,13 +136,23 @@ impl Commands {
         })
     }
 
-    async fn revoke(&self, serial: &str) -> Result<Reply, String> {
+    async fn revoke(&self, by: &str, serial: &str) -> Result<Reply, String> {
         let ca = self.ca()?;
         let serial = Serial::from_hex(serial).map_err(|_| {
             format!("{serial:?} is no serial number; `countersign ca list` shows them")
         })?;
-        let revoked = ca.publisher.revoke(&serial, self.clock.now()).await;
-        revoked.map(|()| Reply::Revoked).map_err(|error| error.to_string())
+        let at = self.clock.now();
+        ca.publisher.revoke(&serial, at).await.map_err(|error| error.to_string())?;
+        ca.audit.record(Event {
+            at,
+            correlation: vault::random_octets().into(),
+            what: What::Administered {
+                by: by.to_owned(),
+                action: "ca revoke".into(),
+                object: format!("certificate {}", serial.to_hex()),
+            },
+        });
+        Ok(Reply::Revoked)
     }
 
     fn ca(&self) -> Result<&Ca, String> {

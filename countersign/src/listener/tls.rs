@@ -20,6 +20,8 @@ use rustls::{
     },
 };
 
+use crate::app::publish::Publisher;
+
 /// What a client showed in the handshake. Every request carries it as an extension.
 #[derive(Debug, Clone)]
 pub enum ClientCertificate {
@@ -85,15 +87,14 @@ impl Machine {
         self.dns_names.first().map_or(&self.subject, |name| name)
     }
 
-    fn read(der: &[u8]) -> Option<Self> {
-        let certificate = Certificate::from_der(der).ok()?;
+    fn of(certificate: &Certificate) -> Self {
         let dns_names = certificate.dns_names();
-        Some(Self {
+        Self {
             subject: certificate.subject().to_string(),
             serial: certificate.serial().to_hex(),
             dns_names: dns_names.into_iter().map(|name| name.to_lowercase()).collect(),
-            der: der.to_vec(),
-        })
+            der: certificate.der().to_vec(),
+        }
     }
 }
 
@@ -109,8 +110,12 @@ pub enum TlsError {
 }
 
 /// Examines client certificates after the handshake.
-#[derive(Debug, Clone)]
-pub struct Examiner(Arc<dyn ClientCertVerifier>);
+#[derive(Clone)]
+pub struct Examiner {
+    verifier: Arc<dyn ClientCertVerifier>,
+    /// The embedded CA, whose revocations count at once.
+    authority: Option<Arc<Publisher>>,
+}
 
 impl Examiner {
     /// An examiner for certificates that chain to `anchors` and are on none of `crls`.
@@ -130,7 +135,13 @@ impl Examiner {
         let builder = builder.with_crls(crls).allow_unknown_revocation_status();
         let verifier =
             builder.build().map_err(|error| TlsError::TrustAnchors(error.to_string()))?;
-        Ok(Self(verifier))
+        Ok(Self { verifier, authority: None })
+    }
+
+    /// The same, with what the embedded CA revokes from now on.
+    #[must_use]
+    pub fn with_authority(self, authority: Option<Arc<Publisher>>) -> Self {
+        Self { authority, ..self }
     }
 
     /// What the chain shown by a client, leaf first, is worth at `now`.
@@ -144,13 +155,23 @@ impl Examiner {
             return ClientCertificate::Absent;
         };
         let now = TlsTime::since_unix_epoch(std::time::Duration::from_secs(now.0));
-        match self.0.verify_client_cert(leaf, intermediates, now) {
-            Ok(_) => match Machine::read(leaf) {
-                Some(machine) => ClientCertificate::Trusted(Arc::new(machine)),
-                None => ClientCertificate::Refused(Refusal::Untrusted),
-            },
-            Err(error) => ClientCertificate::Refused(refusal(&error)),
+        if let Err(error) = self.verifier.verify_client_cert(leaf, intermediates, now) {
+            return ClientCertificate::Refused(refusal(&error));
         }
+        let Ok(certificate) = Certificate::from_der(leaf) else {
+            return ClientCertificate::Refused(Refusal::Untrusted);
+        };
+        if self.is_revoked_here(&certificate) {
+            return ClientCertificate::Refused(Refusal::Revoked);
+        }
+        ClientCertificate::Trusted(Arc::new(Machine::of(&certificate)))
+    }
+
+    fn is_revoked_here(&self, certificate: &Certificate) -> bool {
+        self.authority.as_ref().is_some_and(|authority| {
+            certificate.issuer() == authority.certificate().subject()
+                && authority.is_revoked(&certificate.serial())
+        })
     }
 }
 
@@ -168,7 +189,7 @@ pub fn server_config(
         .with_safe_default_protocol_versions()
         .map_err(TlsError::ServerKey)?;
     let mut config = builder
-        .with_client_cert_verifier(Arc::new(AskOnly(examiner.clone())))
+        .with_client_cert_verifier(Arc::new(AskOnly(examiner.verifier.clone())))
         .with_single_cert(chain, key)
         .map_err(TlsError::ServerKey)?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
@@ -196,11 +217,11 @@ fn refusal(error: &Error) -> Refusal {
 
 /// Asks for a client certificate and has its key proved; [`Examiner::examine`] judges it later.
 #[derive(Debug)]
-struct AskOnly(Examiner);
+struct AskOnly(Arc<dyn ClientCertVerifier>);
 
 impl ClientCertVerifier for AskOnly {
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        self.0.0.root_hint_subjects()
+        self.0.root_hint_subjects()
     }
 
     fn client_auth_mandatory(&self) -> bool {
@@ -222,7 +243,7 @@ impl ClientCertVerifier for AskOnly {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.0.verify_tls12_signature(message, certificate, signature)
+        self.0.verify_tls12_signature(message, certificate, signature)
     }
 
     fn verify_tls13_signature(
@@ -231,10 +252,10 @@ impl ClientCertVerifier for AskOnly {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.0.verify_tls13_signature(message, certificate, signature)
+        self.0.verify_tls13_signature(message, certificate, signature)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.0.supported_verify_schemes()
+        self.0.supported_verify_schemes()
     }
 }
