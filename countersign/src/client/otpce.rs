@@ -66,13 +66,27 @@ pub enum OtpceError {
         cause: DocumentError,
     },
     /// The server answered with a failure.
-    #[error("{server} answered {}", response.status_code())]
+    #[error("{server} answered {refusal}")]
     Refused {
         /// The server.
         server: HttpsUrl,
-        /// Its answer, which is no success.
-        response: SignCertResponse,
+        /// Its answer.
+        refusal: Refusal,
     },
+}
+
+/// The status codes that are no success.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The credentials were refused.
+    #[error("AuthenticationError")]
+    Authentication,
+    /// The server of one-time passwords asked for more.
+    #[error("ChallengeResponseRequired")]
+    Challenge,
+    /// Anything else.
+    #[error("OtherError")]
+    Other,
 }
 
 /// Asks the first server that a connection can be made to.
@@ -122,17 +136,16 @@ fn document(asked: &Asked<'_>) -> Result<Sent, OtpceError> {
 
 fn read(server: &HttpsUrl, body: &[u8]) -> Result<Signed, OtpceError> {
     let server = server.clone();
-    match SignCertResponse::read(body) {
+    let refusal = match SignCertResponse::read(body) {
         Ok(SignCertResponse::Success { signed_cert_request, issuing_ca }) => {
-            Ok(Signed { server, signed_cert_request, issuing_ca })
+            return Ok(Signed { server, signed_cert_request, issuing_ca });
         }
-        Ok(
-            response @ (SignCertResponse::AuthenticationError
-            | SignCertResponse::ChallengeResponseRequired
-            | SignCertResponse::OtherError),
-        ) => Err(OtpceError::Refused { server, response }),
-        Err(cause) => Err(OtpceError::Document { server, cause }),
-    }
+        Ok(SignCertResponse::AuthenticationError) => Refusal::Authentication,
+        Ok(SignCertResponse::ChallengeResponseRequired) => Refusal::Challenge,
+        Ok(SignCertResponse::OtherError) => Refusal::Other,
+        Err(cause) => return Err(OtpceError::Document { server, cause }),
+    };
+    Err(OtpceError::Refused { server, refusal })
 }
 
 #[cfg(test)]
