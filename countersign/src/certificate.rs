@@ -6,7 +6,7 @@ use std::{
 };
 
 use countersign_core::{domain::time::UnixTime, pki::cert::Certificate};
-use rustls::pki_types::CertificateDer;
+use rustls::pki_types::{CertificateDer, pem::PemObject};
 
 /// A certificate file that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -18,15 +18,20 @@ pub struct FileError {
     pub cause: String,
 }
 
-/// Reads all certificates of a PEM file, in their order; there is at least one.
+/// Reads all certificates of a PEM file, in their order; there is at least one. Other
+/// things in it, a key for instance, are passed over.
 ///
 /// # Errors
 ///
 /// The file cannot be read or holds something else.
 pub fn load(path: &Path) -> Result<Vec<Certificate>, FileError> {
     let error = |cause: String| FileError { file: path.to_owned(), cause };
-    let text = std::fs::read_to_string(path).map_err(|cause| error(cause.to_string()))?;
-    let chain = Certificate::chain_from_pem(&text).map_err(|cause| error(cause.to_string()))?;
+    let text = std::fs::read(path).map_err(|cause| error(cause.to_string()))?;
+    let mut chain = Vec::new();
+    for der in CertificateDer::pem_slice_iter(&text) {
+        let der = der.map_err(|cause| error(cause.to_string()))?;
+        chain.push(Certificate::from_der(&der).map_err(|cause| error(cause.to_string()))?);
+    }
     if chain.is_empty() {
         return Err(error("it holds no certificate in PEM form".into()));
     }

@@ -225,16 +225,6 @@ impl Certificate {
         Self::from_der(&der)
     }
 
-    /// Reads all certificates of a PEM file, in its order.
-    ///
-    /// # Errors
-    ///
-    /// One of them is none.
-    pub fn chain_from_pem(pem: &str) -> Result<Vec<Self>, CertificateError> {
-        let parts = pem.split_inclusive(PEM_END).filter(|part| !part.trim().is_empty());
-        parts.map(|part| Self::from_pem(part.trim_start())).collect()
-    }
-
     /// The octets.
     #[must_use]
     pub fn der(&self) -> &[u8] {
@@ -647,8 +637,6 @@ const RSA_BITS: RangeInclusive<usize> = 2048..=8192;
 
 const PEM_LABEL: &str = "CERTIFICATE";
 
-const PEM_END: &str = "-----END CERTIFICATE-----";
-
 /// Version 3, counted from 0.
 const VERSION_3: u8 = 2;
 
@@ -767,12 +755,10 @@ mod tests {
     }
 
     #[test]
-    fn pem_is_read_back_also_as_a_chain() {
+    fn pem_is_read_back() {
         let (ca, _) = authority();
         let pem = ca.to_pem();
         assert_eq!(Certificate::from_pem(&pem).unwrap(), ca);
-        let chain = Certificate::chain_from_pem(&format!("{pem}\n{pem}\n")).unwrap();
-        assert_eq!(chain, [ca.clone(), ca]);
         assert!(matches!(
             Certificate::from_pem(&pem.replace("CERTIFICATE", "PRIVATE KEY")),
             Err(CertificateError::Label(_))

@@ -21,6 +21,7 @@ use countersign_core::{
     },
     secret::Secret,
 };
+use zeroize::Zeroizing;
 
 pub use self::error::LoginError;
 use crate::{
@@ -304,15 +305,17 @@ impl Login {
 }
 
 impl Logon {
-    /// Writes the key to a new file that only its owner can read, and the
-    /// certificate with its chain to another one, both PEM.
+    /// Writes key, certificate and chain to a new PEM file that only its owner can read.
     ///
     /// # Errors
     ///
-    /// Event 10007: a file cannot be written, or the key's file exists.
-    pub fn save_pem(&self, certificate: &Path, key: &Path) -> Result<(), LoginError> {
-        self.key.save(key).map_err(|error| LoginError::not_stored(&error))?;
-        certificate::save(certificate, &self.all()).map_err(|error| LoginError::not_stored(&error))
+    /// Event 10007: the file exists or cannot be written.
+    pub fn save_pem(&self, file: &Path) -> Result<(), LoginError> {
+        let key = self.key.pkcs8_pem().map_err(|error| LoginError::not_stored(&error))?;
+        let mut text = Zeroizing::new(key.expose().clone());
+        self.all().iter().for_each(|certificate| text.push_str(&certificate.to_pem()));
+        vault::write_new(file, text.as_bytes())
+            .map_err(|error| LoginError::not_stored(&format_args!("{}: {error}", file.display())))
     }
 
     /// Writes key, certificate and chain to a new PKCS#12 file that only its owner can read.

@@ -13,6 +13,7 @@ pub mod ca;
 pub mod check;
 pub mod control;
 pub mod init;
+pub mod login;
 pub mod output;
 pub mod serve;
 
@@ -35,6 +36,7 @@ enum Command {
     Init(init::Init),
     Check(check::Check),
     Serve(serve::Serve),
+    Login(Box<login::Login>),
     Ca(ca::Ca),
 }
 
@@ -90,6 +92,7 @@ impl Command {
                 Self::Init(command) => command.run(context).await,
                 Self::Check(command) => command.run(context).await,
                 Self::Serve(command) => command.run(context).await,
+                Self::Login(command) => command.run(context).await,
                 Self::Ca(command) => command.run(context).await,
             }
         })

@@ -69,7 +69,7 @@ impl FileSigner {
         Self::from_key(key, "new key")
     }
 
-    /// Reads an unencrypted PKCS#8 PEM file.
+    /// Reads an unencrypted PKCS#8 PEM file, which may hold certificates as well.
     ///
     /// # Errors
     ///
@@ -78,8 +78,8 @@ impl FileSigner {
         let object = path.display().to_string();
         let text = fs::read_to_string(path).map_err(|cause| unusable(&object, &cause))?;
         let text = Secret::new(text);
-        let (label, document) =
-            SecretDocument::from_pem(text.expose()).map_err(|cause| unusable(&object, &cause))?;
+        let (label, document) = SecretDocument::from_pem(key_block(text.expose()))
+            .map_err(|cause| unusable(&object, &cause))?;
         if label != PEM_LABEL {
             let cause = format!(
                 "it holds \"{label}\" where \"{PEM_LABEL}\" is wanted; convert it with `openssl pkcs8 -topk8 -nocrypt`"
@@ -278,6 +278,15 @@ fn kind_of(spki: &[u8]) -> Option<KeyKind> {
         },
         _ => None,
     }
+}
+
+/// The PKCS#8 block of a PEM file; the whole text if there is none.
+fn key_block(text: &str) -> &str {
+    const BEGIN: &str = "-----BEGIN PRIVATE KEY-----";
+    const END: &str = "-----END PRIVATE KEY-----";
+    let Some(start) = text.find(BEGIN) else { return text };
+    let end = text[start..].find(END).map_or(text.len(), |end| start + end + END.len());
+    &text[start..end]
 }
 
 fn unusable(object: &str, cause: &(impl ToString + ?Sized)) -> SignerError {

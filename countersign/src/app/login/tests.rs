@@ -342,11 +342,11 @@ async fn a_logon_is_saved_once_and_readable_by_its_owner_only() {
     let world = World::new(signs(), Est::Issues);
     let logon = run(&world, use_est).await.result.unwrap();
     let path = |name: &str| world.pki.path(name);
-    logon.save_pem(&path("logon.pem"), &path("logon.key")).unwrap();
-    let key = FileSigner::load(&path("logon.key")).unwrap();
+    logon.save_pem(&path("logon.pem")).unwrap();
+    let key = FileSigner::load(&path("logon.pem")).unwrap();
     assert_eq!(key.public_key(), logon.certificate.public_key());
     assert_eq!(certificate::load(&path("logon.pem")).unwrap(), logon.all());
-    let error = logon.save_pem(&path("logon.pem"), &path("logon.key")).unwrap_err();
+    let error = logon.save_pem(&path("logon.pem")).unwrap_err();
     assert_eq!(error.event(), 10007);
 
     let password = Secret::new("secret".to_owned());

@@ -1,0 +1,288 @@
+//! `countersign login`: a one-time password in, a logon certificate and a Kerberos ticket out.
+
+use std::{
+    fmt::Write,
+    io::{self, Read},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use countersign_core::{
+    pki::{cert::Certificate, extension::Template},
+    secret::Secret,
+};
+use der::asn1::ObjectIdentifier;
+use serde_json::json;
+
+use super::{Context, output};
+use crate::{
+    app::login::{Login as Request, LoginError, Logon, Step, Ticket},
+    certificate::{self, readable},
+    client::http::{HttpsClient, HttpsUrl, Identity, Patience},
+    clock::SystemClock,
+    config::file::TEMPLATE_OID,
+    exit::Exit,
+    signer::file::{FileSigner, KeySpec},
+};
+
+/// Turn a one-time password into a logon certificate, and that into a Kerberos ticket
+///
+/// The key is made here and stays in memory unless --pem or --pkcs12 asks for a
+/// file. Without any of them the certificate is only shown. The one-time
+/// password is sent once at most.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Login {
+    /// Who logs on: user, DOMAIN\user or a UPN
+    user: String,
+    /// The MS-OTPCE server; several are tried in order until one can be connected to
+    #[arg(long, value_name = "URL", required = true)]
+    server: Vec<HttpsUrl>,
+    /// The EST address of a CA, instead of the CAs that the server names
+    #[arg(long, value_name = "URL")]
+    ca: Vec<HttpsUrl>,
+    /// Trust anchors of the servers, PEM
+    #[arg(long, value_name = "FILE")]
+    trust: PathBuf,
+    /// The certificate of this machine, PEM
+    #[arg(long, value_name = "FILE")]
+    certificate: PathBuf,
+    /// Its key, PKCS#8 PEM
+    #[arg(long, value_name = "FILE")]
+    key: PathBuf,
+    /// The user principal name [default: user@domain of this machine's certificate]
+    #[arg(long, value_name = "UPN")]
+    upn: Option<String>,
+    /// The distinguished name to ask for, if the CA wants one
+    #[arg(long, value_name = "DN")]
+    dn: Option<String>,
+    /// The logon template, by object identifier
+    #[arg(long, value_name = "OID", default_value = TEMPLATE_OID)]
+    template: ObjectIdentifier,
+    /// The kind of key to make
+    #[arg(long, value_name = "KIND", default_value = "p-256")]
+    key_type: KeySpec,
+    /// Read the one-time password from the first line of a file, - for standard input
+    #[arg(long, value_name = "FILE")]
+    otp_file: Option<PathBuf>,
+    /// Write key, certificate and chain to a new file, PEM
+    #[arg(long, value_name = "FILE")]
+    pem: Option<PathBuf>,
+    /// Write key, certificate and chain to a new file, PKCS#12
+    #[arg(long, value_name = "FILE")]
+    pkcs12: Option<PathBuf>,
+    /// Read the password of the PKCS#12 file from the first line of a file
+    #[arg(long, value_name = "FILE", requires = "pkcs12")]
+    pkcs12_password_file: Option<PathBuf>,
+    /// Get a Kerberos ticket with the certificate (PKINIT)
+    #[arg(long)]
+    kinit: bool,
+    /// Whose ticket [default: user@REALM of the UPN]
+    #[arg(long, requires = "kinit")]
+    principal: Option<String>,
+    /// The credential cache [default: $KRB5CCNAME or the system's]
+    #[arg(long, value_name = "CACHE", requires = "kinit")]
+    ccache: Option<String>,
+    /// Seconds to wait for a connection
+    #[arg(long, value_name = "SECONDS", default_value_t = 5)]
+    connect_timeout: u64,
+    /// Seconds to wait for an answer
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    timeout: u64,
+    /// Say what is sent to whom and what comes back
+    #[arg(long, short)]
+    verbose: bool,
+}
+
+impl Login {
+    /// Logs in and does with the certificate what was asked for.
+    ///
+    /// # Errors
+    ///
+    /// An argument cannot be used, or a file cannot be read or written.
+    pub async fn run(self, context: &Context) -> anyhow::Result<Exit> {
+        let machine = certificate::load(&self.certificate)?;
+        let upn = self.upn(&machine[0])?;
+        let client = self.client(machine)?;
+        let request = Request {
+            servers: self.server.clone(),
+            est: self.ca.clone(),
+            username: self.user.clone(),
+            upn: Some(upn.clone()),
+            dn: self.dn.clone(),
+            template: Template { oid: self.template, major: 100, minor: 0 },
+            key: self.key_type,
+        };
+        let one_time_password = self.one_time_password()?;
+        let verbose = self.verbose && !context.json;
+        let watch = |step: &Step| {
+            if verbose {
+                let _ = output::line(&describe(step));
+            }
+        };
+        match request.run(&client, &one_time_password, &SystemClock, &watch).await {
+            Ok(logon) => self.finish(context, &logon, &upn).await,
+            Err(error) => Ok(failure(context, &error)),
+        }
+    }
+
+    /// The UPN given, or the user at the domain that this machine belongs to.
+    fn upn(&self, machine: &Certificate) -> anyhow::Result<String> {
+        if let Some(upn) = &self.upn {
+            return Ok(upn.clone());
+        }
+        let user = self.user.rsplit('\\').next().unwrap_or(&self.user);
+        if user.contains('@') {
+            return Ok(user.to_owned());
+        }
+        let names = machine.dns_names();
+        let domain = names.first().and_then(|name| name.split_once('.')).map(|(_, domain)| domain);
+        match domain {
+            Some(domain) => Ok(format!("{user}@{domain}")),
+            None => bail!(
+                "the domain of {user} is not known, because the machine certificate {} names no \
+                 host with a domain; give --upn {user}@example.com",
+                self.certificate.display()
+            ),
+        }
+    }
+
+    fn client(&self, chain: Vec<Certificate>) -> anyhow::Result<HttpsClient> {
+        let anchors = certificate::load(&self.trust)?;
+        let identity = Identity { chain, key: FileSigner::load(&self.key)?.pkcs8()? };
+        let patience = Patience {
+            connect: Duration::from_secs(self.connect_timeout),
+            answer: Duration::from_secs(self.timeout),
+        };
+        Ok(HttpsClient::new(&anchors, Some(&identity), patience)?)
+    }
+
+    fn one_time_password(&self) -> anyhow::Result<Secret<String>> {
+        match &self.otp_file {
+            Some(file) => first_line(file),
+            None => {
+                let typed = rpassword::prompt_password("One-time password: ");
+                let typed = typed.context("no terminal to ask on; give --otp-file FILE or -")?;
+                Ok(Secret::new(typed))
+            }
+        }
+    }
+
+    async fn finish(&self, context: &Context, logon: &Logon, upn: &str) -> anyhow::Result<Exit> {
+        if let Some(file) = &self.pem {
+            logon.save_pem(file)?;
+        }
+        if let Some(file) = &self.pkcs12 {
+            logon.save_pkcs12(file, upn, &self.pkcs12_password()?)?;
+        }
+        let tickets = if self.kinit { Some(self.ticket(logon, upn).await?) } else { None };
+        let value = json!({
+            "event": 10022,
+            "ca": logon.ca,
+            "serial": logon.certificate.serial().to_hex(),
+            "subject": logon.certificate.subject().to_string(),
+            "upn": upn,
+            "valid-until": readable(logon.certificate.not_after()),
+            "pem": self.pem,
+            "pkcs12": self.pkcs12,
+            "tickets": tickets,
+        });
+        output::show(context.json, &value, |_| self.report(logon, tickets.as_deref()))?;
+        Ok(Exit::Success)
+    }
+
+    async fn ticket(&self, logon: &Logon, upn: &str) -> anyhow::Result<String> {
+        let principal = match (&self.principal, upn.split_once('@')) {
+            (Some(principal), _) => principal.clone(),
+            (None, Some((user, realm))) => format!("{user}@{}", realm.to_uppercase()),
+            (None, None) => bail!("--principal is needed: {upn} has no realm"),
+        };
+        let cache = self.ccache.clone();
+        let ticket = Ticket { principal: &principal, anchors: &[], cache, config: None };
+        Ok(logon.kinit(&ticket).await?)
+    }
+
+    fn pkcs12_password(&self) -> anyhow::Result<Secret<String>> {
+        match &self.pkcs12_password_file {
+            Some(file) => first_line(file),
+            None => {
+                let typed = rpassword::prompt_password("Password of the PKCS#12 file: ");
+                let typed = typed.context("no terminal to ask on; give --pkcs12-password-file")?;
+                Ok(Secret::new(typed))
+            }
+        }
+    }
+
+    fn report(&self, logon: &Logon, tickets: Option<&str>) -> String {
+        let certificate = &logon.certificate;
+        let mut text = format!(
+            "Logged on: certificate {} of {}, valid until {}.",
+            certificate.serial().to_hex(),
+            logon.ca,
+            readable(certificate.not_after())
+        );
+        for file in [&self.pem, &self.pkcs12].into_iter().flatten() {
+            let _ = write!(text, "\nKey and certificate are in {}.", file.display());
+        }
+        if let Some(tickets) = tickets {
+            let _ = write!(text, "\n{}", tickets.trim_end());
+        }
+        text
+    }
+}
+
+/// A step as a person wants to read it.
+pub fn describe(step: &Step) -> String {
+    let took = format!("{:.1} ms", step.took.as_secs_f64() * 1000.0);
+    match &step.peer {
+        None => format!("  made   {} ({took})", step.sent),
+        Some(peer) => {
+            format!("  to     {peer}\n  sent   {}\n  got    {} ({took})", step.sent, step.received)
+        }
+    }
+}
+
+/// The first line of a file, or of standard input for `-`.
+pub fn first_line(file: &Path) -> anyhow::Result<Secret<String>> {
+    let mut text = zeroize::Zeroizing::new(String::new());
+    if file == Path::new("-") {
+        io::stdin().read_line(&mut text)?;
+    } else {
+        let opened = std::fs::File::open(file).with_context(|| file.display().to_string())?;
+        opened
+            .take(MAX_LINE)
+            .read_to_string(&mut text)
+            .with_context(|| file.display().to_string())?;
+    }
+    let line = text.lines().next().unwrap_or_default();
+    Ok(Secret::new(line.to_owned()))
+}
+
+fn failure(context: &Context, error: &LoginError) -> Exit {
+    let (event, cause, remedy) = (error.event(), error.to_string(), error.remedy());
+    if context.json {
+        let value = json!({ "event": event, "error": cause, "remedy": remedy });
+        let _ = output::line(&value.to_string());
+    }
+    let _ = io::Write::write_fmt(
+        &mut io::stderr(),
+        format_args!("countersign: {cause} (event {event})\n  -> {remedy}\n"),
+    );
+    let refused = matches!(error, LoginError::Refused { is_authentication: true, .. });
+    if refused { Exit::Refused } else { Exit::Failure }
+}
+
+/// Octets of the longest first line that is read.
+const MAX_LINE: u64 = 64 * 1024;
+
+const EXAMPLES: &str = "\
+Examples:
+  countersign login alice --server https://otp.example.com:8443/otpce --trust ca.pem \\
+      --certificate client1.pem --key client1.key --kinit
+  countersign login 'EXAMPLE\\alice' --server https://otp.example.com:8443/otpce --trust ca.pem \\
+      --certificate client1.pem --key client1.key --pkcs12 alice.p12
+
+Exit codes: 0 logged on, 1 something else failed, 4 the credentials were refused.
+Failures carry the event numbers of the Windows client (10000 to 10022).";
