@@ -51,30 +51,31 @@ enum CaCommand {
 /// to NAME.pem.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
-struct Issue {
+pub struct Issue {
     /// What the certificate is for
-    profile: ProfileName,
+    pub(super) profile: ProfileName,
     /// The DNS name of the host, or its IP address
-    name: String,
+    pub(super) name: String,
     /// The directory for the two files
     #[arg(long, value_name = "DIRECTORY", default_value = ".")]
-    out: PathBuf,
+    pub(super) out: PathBuf,
     /// Further DNS names
     #[arg(long, value_name = "NAME")]
-    dns: Vec<String>,
+    pub(super) dns: Vec<String>,
     /// IP addresses
     #[arg(long, value_name = "ADDRESS")]
-    ip: Vec<IpAddr>,
+    pub(super) ip: Vec<IpAddr>,
     /// The Kerberos realm, for a KDC [default: the site's]
     #[arg(long)]
-    realm: Option<String>,
+    pub(super) realm: Option<String>,
     /// The kind of key
     #[arg(long, value_name = "KIND", default_value = "p-256")]
-    key_type: KeySpec,
+    pub(super) key_type: KeySpec,
 }
 
+/// The profiles that this command issues by.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum ProfileName {
+pub enum ProfileName {
     /// A TLS server: OTPCE, EST, anything else
     Server,
     /// A machine that people log on from: the TLS client of `countersign login`
@@ -87,7 +88,7 @@ enum ProfileName {
 
 /// What was written.
 #[derive(Debug, Serialize)]
-struct Written {
+pub struct Written {
     serial: String,
     certificate: PathBuf,
     key: PathBuf,
@@ -102,7 +103,11 @@ impl Ca {
     /// There is no embedded CA, or it refuses.
     pub async fn run(self, context: &Context) -> anyhow::Result<Exit> {
         match self.command {
-            CaCommand::Issue(issue) => issue.run(context).await,
+            CaCommand::Issue(issue) => {
+                let written = issue.issue(context).await?;
+                output::show(context.json, &written, report)?;
+                Ok(Exit::Success)
+            }
             CaCommand::List => list(context).await,
             CaCommand::Revoke { serial } => {
                 execute(context, Command::Revoke { serial: serial.clone() }).await?;
@@ -115,7 +120,12 @@ impl Ca {
 }
 
 impl Issue {
-    async fn run(self, context: &Context) -> anyhow::Result<Exit> {
+    /// Makes the key, has it certified, writes both.
+    ///
+    /// # Errors
+    ///
+    /// A file is there already or cannot be written, or the CA refuses.
+    pub async fn issue(&self, context: &Context) -> anyhow::Result<Written> {
         let stem = self.out.join(self.name.replace(['/', '*'], "_"));
         let (pem, key_file) = (with_extension(&stem, "pem"), with_extension(&stem, "key"));
         for file in [&pem, &key_file] {
@@ -134,17 +144,7 @@ impl Issue {
         key.save(&key_file)?;
         certificate::replace(&pem, certificate.as_bytes())?;
         let valid_until = readable(certificate::load_first(&pem)?.not_after());
-        let written = Written { serial, certificate: pem, key: key_file, valid_until };
-        output::show(context.json, &written, |written| {
-            format!(
-                "{}\n{}\nserial {}, valid until {}",
-                written.certificate.display(),
-                written.key.display(),
-                written.serial,
-                written.valid_until
-            )
-        })?;
-        Ok(Exit::Success)
+        Ok(Written { serial, certificate: pem, key: key_file, valid_until })
     }
 
     fn order(&self, context: &Context, key: &FileSigner) -> anyhow::Result<IssueOrder> {
@@ -166,6 +166,12 @@ impl Issue {
         let public_key = data_encoding::BASE64.encode(key.public_key());
         Ok(IssueOrder { kind, dns, ip, realm, public_key })
     }
+}
+
+fn report(written: &Written) -> String {
+    let Written { serial, certificate, key, valid_until } = written;
+    let (certificate, key) = (certificate.display(), key.display());
+    format!("{certificate}\n{key}\nserial {serial}, valid until {valid_until}")
 }
 
 async fn list(context: &Context) -> anyhow::Result<Exit> {

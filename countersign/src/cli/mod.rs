@@ -12,6 +12,7 @@ use crate::{
 pub mod ca;
 pub mod check;
 pub mod control;
+pub mod demo;
 pub mod init;
 pub mod login;
 pub mod output;
@@ -33,6 +34,7 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Demo(demo::Demo),
     Init(init::Init),
     Check(check::Check),
     Serve(serve::Serve),
@@ -89,6 +91,7 @@ impl Command {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         runtime.block_on(async {
             match self {
+                Self::Demo(command) => command.run(context).await,
                 Self::Init(command) => command.run(context).await,
                 Self::Check(command) => command.run(context).await,
                 Self::Serve(command) => command.run(context).await,

@@ -96,13 +96,17 @@ impl Upstream {
         login: &LoginName,
         passcode: &Secret<Vec<u8>>,
     ) -> Reply {
-        let user_name = user_name(self.user_name, account, login);
+        self.ask_by_name(&user_name(self.user_name, account, login), passcode).await
+    }
+
+    /// The same for a User-Name as it is.
+    pub async fn ask_by_name(&self, user_name: &str, passcode: &Secret<Vec<u8>>) -> Reply {
         let Ok(Ok(_permit)) = timeout(self.patience.total(), self.permits.acquire()).await else {
             tracing::warn!(upstream = self.name, "too many requests wait for this upstream");
             return Reply::Silent;
         };
         for server in self.in_order(Instant::now()) {
-            match self.ask_server(server, &user_name, passcode).await {
+            match self.ask_server(server, user_name, passcode).await {
                 Ok(code) => return reply_of(code),
                 Err(Unanswered::Unsendable(error)) => {
                     tracing::debug!(upstream = self.name, %error, "refused without asking");

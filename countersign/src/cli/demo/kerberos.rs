@@ -107,7 +107,11 @@ impl Kdc {
     }
 }
 
-async fn run(program: &str, arguments: &[&str], environment: &[(&str, &PathBuf)]) -> anyhow::Result<()> {
+async fn run(
+    program: &str,
+    arguments: &[&str],
+    environment: &[(&str, &PathBuf)],
+) -> anyhow::Result<()> {
     let path = find(program).with_context(|| format!("{program} is not installed"))?;
     let output = Command::new(path)
         .args(arguments)
@@ -122,7 +126,8 @@ async fn run(program: &str, arguments: &[&str], environment: &[(&str, &PathBuf)]
 
 fn has_pkinit() -> bool {
     let libraries = ["/usr/lib", "/usr/lib64", "/usr/local/lib"].map(PathBuf::from);
-    let below = libraries.iter().filter_map(|library| fs::read_dir(library).ok()).flatten().flatten();
+    let below =
+        libraries.iter().filter_map(|library| fs::read_dir(library).ok()).flatten().flatten();
     let below = below.map(|entry| entry.path());
     libraries
         .iter()
