@@ -82,18 +82,17 @@ impl Desk {
     }
 
     pub(super) async fn account(&self, request: AdminRequest) -> AccountView {
-        match self.ask(request).await.unwrap() {
-            AdminReply::Account(view) => *view,
-            other => panic!("{other:?}"),
-        }
+        let reply = self.ask(request).await.unwrap();
+        let AdminReply::Account(view) = reply else { panic!("{reply:?}") };
+        *view
     }
 
     pub(super) async fn token(&self, request: AdminRequest) -> TokenView {
-        match self.ask(request).await.unwrap() {
-            AdminReply::Token(view) => view,
-            AdminReply::TokenAdded { token, .. } => token,
-            other => panic!("{other:?}"),
-        }
+        let reply = self.ask(request).await.unwrap();
+        let (AdminReply::Token(view) | AdminReply::TokenAdded { token: view, .. }) = reply else {
+            panic!("{reply:?}")
+        };
+        view
     }
 
     /// What is thought of a passcode.
@@ -111,12 +110,10 @@ impl Desk {
 
     /// What the audit log has: action and object.
     pub(super) fn actions(&self) -> Vec<(String, String)> {
-        let administered = self.audit.events().into_iter().map(|event| match event.what {
-            What::Administered { by, action, object } => {
-                assert_eq!(by, "uid 0");
-                (action, object)
-            }
-            other => panic!("{other:?}"),
+        let administered = self.audit.events().into_iter().map(|event| {
+            let What::Administered { by, action, object } = event.what else { panic!("{event:?}") };
+            assert_eq!(by, "uid 0");
+            (action, object)
         });
         administered.collect()
     }
