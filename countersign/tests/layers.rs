@@ -3,11 +3,12 @@
 //! ```text
 //! cli        -> run, app, client
 //! run        -> all: builds and wires, then waits
-//! listener   -> app, vault (for random ids), core::wire
+//! listener   -> app, core::wire
 //! app        -> store, signer, client, vault, audit, clock, core::{domain, pki}
 //! store, signer, client -> core
 //! ```
 //!
+//! Listeners and clients may name the vault, too, which draws random octets for all.
 //! Every layer may name [`VALUES`], which call nobody. Tests may look anywhere.
 
 #![expect(clippy::unwrap_used, reason = "this is a test from end to end")]
@@ -84,7 +85,7 @@ const ARROWS: [(&str, &[&str]); 16] = [
     ("app", &["store", "signer", "client", "vault", "audit"]),
     ("store", &[]),
     ("signer", &["vault"]),
-    ("client", &[]),
+    ("client", &["vault"]),
     ("vault", &["store"]),
     ("audit", &[]),
     ("config", &["signer"]),
