@@ -9,14 +9,18 @@ use crate::{
     exit::Exit,
 };
 
+pub mod account;
 pub mod ca;
 pub mod check;
 pub mod control;
 pub mod demo;
 pub mod init;
+pub mod input;
 pub mod login;
 pub mod output;
+pub mod pages;
 pub mod serve;
+pub mod token;
 
 /// One-time passwords in, what a network already trusts out.
 #[derive(Debug, Parser)]
@@ -39,6 +43,8 @@ enum Command {
     Check(check::Check),
     Serve(serve::Serve),
     Login(Box<login::Login>),
+    Account(account::Account),
+    Token(token::Token),
     Ca(ca::Ca),
 }
 
@@ -96,6 +102,8 @@ impl Command {
                 Self::Check(command) => command.run(context).await,
                 Self::Serve(command) => command.run(context).await,
                 Self::Login(command) => command.run(context).await,
+                Self::Account(command) => command.run(context).await,
+                Self::Token(command) => command.run(context).await,
                 Self::Ca(command) => command.run(context).await,
             }
         })

@@ -1,0 +1,175 @@
+//! What a command line asks for, where its secrets come from, and how an answer reads.
+
+use clap::{CommandFactory, Parser};
+use countersign_core::domain::account::Validity;
+
+use super::*;
+use crate::app::admin::CounterView;
+
+#[derive(Debug, Parser)]
+struct Line {
+    #[command(flatten)]
+    token: Token,
+}
+
+/// The request of a command line, as JSON.
+fn request(arguments: &[&str]) -> Result<serde_json::Value, String> {
+    let line = Line::try_parse_from([&["token"], arguments].concat());
+    let request = line.map_err(|error| error.to_string())?.token.command.into_request();
+    let request = request.map_err(|error| format!("{error:#}"))?;
+    serde_json::to_value(request).map_err(|error| error.to_string())
+}
+
+#[test]
+fn the_definition_has_no_contradiction() {
+    Line::command().debug_assert();
+}
+
+#[test]
+fn add_takes_the_usual_token_without_more_arguments() {
+    let added = request(&["add", "alice", "--show-uri"]).unwrap();
+    let added = &added["token-add"];
+    assert_eq!(added["accounts"], serde_json::json!(["alice"]));
+    let kind = serde_json::json!({
+        "type": "totp",
+        "algorithm": "SHA1",
+        "digits": 6,
+        "period": 30,
+        "secret": { "draw-and-show": { "issuer": null } },
+    });
+    assert_eq!(added["kind"], kind);
+    assert!(added["pin"].is_null());
+}
+
+#[test]
+fn add_takes_every_kind_of_token() {
+    let cases = [
+        ("--show-uri --algorithm SHA-256 --digits 10 --period 1", "SHA256", 10, "period", 1),
+        ("--show-uri --algorithm sha512 --digits 8 --period 60", "SHA512", 8, "period", 60),
+        ("--show-uri --type hotp", "SHA1", 6, "counter", 0),
+        ("--show-uri --type hotp --counter 7", "SHA1", 6, "counter", 7),
+    ];
+    for (arguments, algorithm, digits, field, value) in cases {
+        let arguments: Vec<_> = ["add", "alice"].into_iter().chain(arguments.split(' ')).collect();
+        let added = request(&arguments).unwrap();
+        let kind = &added["token-add"]["kind"];
+        assert_eq!(kind["algorithm"], algorithm);
+        assert_eq!((&kind["digits"], &kind[field]), (&digits.into(), &value.into()));
+    }
+    let remote = request(&["add", "bob", "--type", "remote", "--upstream", "old"]).unwrap();
+    assert_eq!(remote["token-add"]["kind"]["upstream"], "old");
+}
+
+#[test]
+fn secrets_come_from_files() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str, content: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let (seed, pin) = (path("seed", "3132333435363738393031\n"), path("pin", "4711\n"));
+    let arguments =
+        ["add", "alice", "--secret-file", &seed, "--secret-format", "hex", "--pin-file", &pin];
+    let added = request(&arguments).unwrap();
+    assert_eq!(added["token-add"]["kind"]["secret"]["hex"], "3132333435363738393031");
+    assert_eq!(added["token-add"]["pin"], "4711");
+
+    let otps = path("otps", "755224 287082\n");
+    let resync = request(&["resync", "phone", "--otp-file", &otps]).unwrap();
+    assert_eq!(resync["token-resync"]["second"], "287082");
+    let set = request(&["set", "phone", "--pin-file", &pin]).unwrap();
+    assert_eq!(set["token-set"]["fields"]["pin"]["to"], "4711");
+}
+
+/// Other users can read arguments; whatever takes a secret must take the name of a file.
+#[test]
+fn no_argument_takes_a_secret() {
+    for secret in ["--secret", "--pin", "--otp", "--seed", "--password"] {
+        let error = request(&["add", "alice", secret, "x"]).unwrap_err();
+        assert!(error.contains("unexpected argument"), "{error}");
+    }
+    let error = request(&["resync", "phone", "755224", "287082"]).unwrap_err();
+    assert!(error.contains("unexpected argument"), "{error}");
+}
+
+#[test]
+fn arguments_without_effect_are_refused() {
+    for (arguments, expected) in [
+        ("add alice", "whose secret? --show-uri"),
+        ("add --show-uri", "<ACCOUNTS>"),
+        ("add alice --show-uri --counter 1", "--counter is not for a token of type totp"),
+        (
+            "add alice --show-uri --type hotp --period 60",
+            "--period is not for a token of type hotp",
+        ),
+        ("add alice --show-uri --upstream old", "--upstream is not for"),
+        ("add alice --type remote --upstream old --show-uri", "--show-uri, --ask-secret or"),
+        ("add alice --type remote", "--upstream"),
+        ("add alice --show-uri --secret-file x", "cannot be used with"),
+        ("add alice --ask-secret --secret-file x", "cannot be used with"),
+        ("add alice --secret-file - --pin-file -", "standard input"),
+        ("add alice --issuer ACME", "--show-uri"),
+        ("add alice --show-uri --digits 5", "6 to 10"),
+        ("add alice --show-uri --period 0", "--period"),
+        ("add alice --show-uri --algorithm md5", "sha1, sha256 or sha512"),
+        ("set phone --no-pin --ask-pin", "cannot be used with"),
+    ] {
+        let error = request(&arguments.split(' ').collect::<Vec<_>>()).unwrap_err();
+        assert!(error.contains(expected), "{arguments}: {error}");
+    }
+}
+
+#[test]
+fn every_command_asks_for_its_job() {
+    for (arguments, job) in [
+        ("show phone", "token-show"),
+        ("set phone --no-pin", "token-set"),
+        ("enable phone", "token-switch"),
+        ("disable phone", "token-switch"),
+        ("assign phone bob", "token-assign"),
+        ("unassign phone bob", "token-assign"),
+        ("remove phone", "token-remove"),
+    ] {
+        let request = request(&arguments.split(' ').collect::<Vec<_>>()).unwrap();
+        assert_eq!(request[job]["token"], "phone", "{arguments}");
+        if job == "token-assign" {
+            assert_eq!(request[job]["assigned"], arguments.starts_with("assign"));
+            assert_eq!(request[job]["account"], "bob");
+        }
+    }
+    assert!(request(&["list"]).unwrap().is_null());
+}
+
+#[test]
+fn a_token_reads_well() {
+    let view = TokenView {
+        id: "00000000-0000-0000-0000-000000000001".parse().unwrap(),
+        label: "Alice's phone".into(),
+        kind: TokenKind::Totp {
+            algorithm: Algorithm::Sha256,
+            digits: Digits::SIX,
+            period: DEFAULT_PERIOD,
+        },
+        owner: None,
+        accounts: Vec::new(),
+        pin: true,
+        disabled: false,
+        validity: Validity { not_before: None, not_after: Some(UnixTime(1_800_000_000)) },
+        counter: Some(CounterView { next: 60_000_001, drift: -2, resynchronising: true }),
+    };
+    let expected = r#""Alice's phone"
+  id         00000000-0000-0000-0000-000000000001
+  type       TOTP Sha256, 6 digits, 30 s
+  state      enabled
+  accounts   assigned to nobody
+  PIN        asked for
+  valid      until 2027-01-15T08:00:00Z
+  next       60000001
+  drift      -2 time steps
+  resync     begun; the next OTP in a row completes it
+"#;
+    assert_eq!(token(&view), expected);
+    let uri = ClearText::from("otpauth://totp/x".to_owned());
+    assert!(addition(&view, Some(&uri)).ends_with("who has it can log on:\n  otpauth://totp/x\n"));
+}
