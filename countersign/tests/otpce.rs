@@ -3,6 +3,8 @@
 //! The OTP server is a RADIUS server on loopback that does as it is told, and
 //! writes down what it was sent.
 
+#![expect(clippy::unwrap_used, reason = "this is a test from end to end")]
+
 use std::{
     collections::HashMap,
     net::SocketAddr,
@@ -551,20 +553,13 @@ fn document(username: &str, passcode: &str, cert_request: &str) -> String {
     )
 }
 
-fn with_names(key: &FileSigner, names: &Vec<x509_cert::ext::pkix::name::GeneralName>) -> Vec<u8> {
-    use der::{Encode, asn1::OctetString};
-
+fn with_names(key: &FileSigner, names: &[x509_cert::ext::pkix::name::GeneralName]) -> Vec<u8> {
     let template = extension::Template {
         oid: der::asn1::ObjectIdentifier::new_unwrap(site::TEMPLATE),
         major: 100,
         minor: 5,
     };
-    let alternative = x509_cert::ext::Extension {
-        extn_id: countersign_core::pki::oid::SUBJECT_ALT_NAME,
-        critical: false,
-        extn_value: OctetString::new(names.to_der().unwrap()).unwrap(),
-    };
-    request_with(key, "", &[template.to_extension(), alternative])
+    request_with(key, "", &[template.to_extension(), site::alternative_names(names)])
 }
 
 fn data_between<'a>(text: &'a str, start: &str, end: char) -> &'a str {

@@ -1,5 +1,7 @@
 //! OpenSSL reads what we make, and we read what OpenSSL makes.
 
+#![expect(clippy::unwrap_used, reason = "this is a test from end to end")]
+
 use std::{
     path::{Path, PathBuf},
     process::{Command, Output},
@@ -10,6 +12,7 @@ use countersign::signer::{
     file::{AwsVerify, FileSigner, KeySpec},
 };
 use countersign_core::pki::{
+    algorithm::Digest,
     cert::{Certificate, Subject},
     cmc::{self, Trust, Wrapping},
     cms,
@@ -117,7 +120,7 @@ async fn openssl_verifies_a_signed_request_without_the_placeholder() {
         let signing = bench.site.ra.current().unwrap();
         let pkcs10 = logon_request(&bench.key, &Names::default());
         let wrapping = |placeholder| Wrapping {
-            digest: countersign_core::pki::algorithm::Digest::Sha256,
+            digest: Digest::Sha256,
             placeholder,
             client_info: None,
             chain: &[],
@@ -303,9 +306,10 @@ impl Bench {
 
     async fn infrastructure(&self, kind: Kind) -> Certificate {
         let dns = vec![RA_HOST.to_owned()];
-        let subject = match kind {
-            Kind::Kdc => Subject::Kdc { dns, realm: "EXAMPLE.ORG".into() },
-            _ => Subject::Host { name: Name::default(), dns, ip: Vec::new() },
+        let subject = if kind == Kind::Kdc {
+            Subject::Kdc { dns, realm: "EXAMPLE.ORG".into() }
+        } else {
+            Subject::Host { name: Name::default(), dns, ip: Vec::new() }
         };
         let key = self.key.public_key();
         let asked = self.site.asked();

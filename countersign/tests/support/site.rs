@@ -32,15 +32,18 @@ use countersign_core::{
         algorithm::KeyKind,
         cert::{common_name, natural_digest},
         cmc,
-        csr::{LogonExtensions, PreparedRequest},
+        csr::{CertificateRequest, LogonExtensions, PreparedRequest},
         dn::DistinguishedName,
         extension::Template,
-        profile::{ProfileConfig, Span},
+        profile::{Kind, ProfileConfig, Span, TemplateConfig},
         request::{self, RequestPolicy},
     },
     time::UnixTime,
 };
-use der::asn1::ObjectIdentifier;
+use der::{
+    Encode,
+    asn1::{ObjectIdentifier, OctetString},
+};
 
 /// 2026-06-01T00:00:00Z.
 pub(crate) const NOW: UnixTime = UnixTime(1_780_272_000);
@@ -84,16 +87,9 @@ impl Site {
         };
         let publisher = Arc::new(Publisher::new(authority.clone(), store.clone(), settings));
         publisher.publish(NOW).await.unwrap();
-        let template = Some(countersign_core::pki::profile::TemplateConfig {
-            oid: TEMPLATE.into(),
-            major: 100,
-            minor: 5,
-        });
+        let template = Some(TemplateConfig { oid: TEMPLATE.into(), major: 100, minor: 5 });
         let logon = ProfileConfig { template, ..ProfileConfig::default() };
-        let of = |kind| match kind {
-            countersign_core::pki::profile::Kind::Logon => &logon,
-            _ => &config,
-        };
+        let of = |kind| if kind == Kind::Logon { &logon } else { &config };
         let ca = Arc::new(Ca {
             authority,
             profiles: Profiles::new(of, &addresses("http://ca.example.org:8080/")).unwrap(),
@@ -144,7 +140,7 @@ impl Site {
 
     /// A PKCS#10 as the RA signs it.
     pub(crate) fn signed(&self, pkcs10: &[u8]) -> Vec<u8> {
-        let read = countersign_core::pki::csr::CertificateRequest::read(pkcs10).unwrap();
+        let read = CertificateRequest::read(pkcs10).unwrap();
         let checked = request::check(&read, &account(), &policy(), &AwsVerify).unwrap();
         let at = self.clock.now();
         self.ra.sign(&checked, CorrelationId::from_bytes([7; 16]), at).unwrap()
@@ -228,6 +224,18 @@ pub(crate) fn request_with(
     let digest = natural_digest(key.kind());
     let signature = key.sign(digest, prepared.to_be_signed()).unwrap();
     prepared.complete(digest, &signature)
+}
+
+/// The extension with these alternative names.
+pub(crate) fn alternative_names(
+    names: &[x509_cert::ext::pkix::name::GeneralName],
+) -> x509_cert::ext::Extension {
+    let octets = names.to_vec().to_der().unwrap();
+    x509_cert::ext::Extension {
+        extn_id: countersign_core::pki::oid::SUBJECT_ALT_NAME,
+        critical: false,
+        extn_value: OctetString::new(octets).unwrap(),
+    }
 }
 
 /// A machine whose certificate TLS has found to be good.
