@@ -559,7 +559,7 @@ fn with_names(key: &FileSigner, names: &[x509_cert::ext::pkix::name::GeneralName
         major: 100,
         minor: 5,
     };
-    request_with(key, "", &[template.to_extension(), site::alternative_names(names)])
+    request_with(key, "", &[template.to_extension(), extension::subject_alt_name(names, false)])
 }
 
 fn data_between<'a>(text: &'a str, start: &str, end: char) -> &'a str {

@@ -553,7 +553,7 @@ pub(super) fn to_be_signed(
         signature: issuer.algorithm.clone(),
         issuer: issuer.name.clone(),
         validity: validity(profile, issuer, now)?,
-        extensions: extensions(profile, subject, &key_id, issuer, &name, alternative),
+        extensions: extensions(profile, subject, &key_id, issuer, &name, &alternative),
         subject: name,
         subject_public_key_info: Any::from_der(spki).map_err(CertificateError::Malformed)?,
     })
@@ -579,7 +579,7 @@ fn extensions(
     key_id: &[u8],
     issuer: &Issuer,
     name: &Name,
-    alternative: Vec<GeneralName>,
+    alternative: &[GeneralName],
 ) -> Vec<Extension> {
     let mut all = Vec::new();
     if profile.kind() == Kind::Ca {
@@ -592,7 +592,7 @@ fn extensions(
         all.push(extension(oid::EXTENDED_KEY_USAGE, false, &usages));
     }
     if !alternative.is_empty() {
-        all.push(extension(oid::SUBJECT_ALT_NAME, name.is_empty(), &alternative));
+        all.push(extension::subject_alt_name(alternative, name.is_empty()));
     }
     all.push(extension(oid::SUBJECT_KEY_IDENTIFIER, false, &octet_string(key_id)));
     let authority = AuthorityKeyIdentifier {

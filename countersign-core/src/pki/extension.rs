@@ -226,6 +226,12 @@ pub fn ip(address: IpAddr) -> GeneralName {
     GeneralName::from(address)
 }
 
+/// The subject alternative name; critical where there is no subject (RFC 5280 §4.2.1.6).
+#[must_use]
+pub fn subject_alt_name(names: &[GeneralName], critical: bool) -> Extension {
+    extension(oid::SUBJECT_ALT_NAME, critical, &names.to_vec())
+}
+
 /// Application policies: the EKU once more, in the form of certificate policies.
 #[must_use]
 pub fn application_policies(policies: &[ObjectIdentifier]) -> Extension {

@@ -40,10 +40,7 @@ use countersign_core::{
     },
     time::UnixTime,
 };
-use der::{
-    Encode,
-    asn1::{ObjectIdentifier, OctetString},
-};
+use der::asn1::ObjectIdentifier;
 
 /// 2026-06-01T00:00:00Z.
 pub(crate) const NOW: UnixTime = UnixTime(1_780_272_000);
@@ -68,25 +65,34 @@ pub(crate) struct Site {
 impl Site {
     /// With a P-256 CA, and an RA that has its first signing certificate.
     pub(crate) async fn new() -> Self {
-        Self::with_keys(KeySpec::P256, KeySpec::P256).await
+        Self::at(NOW).await
+    }
+
+    /// The same at another time, for TLS clients that go by the system's clock.
+    pub(crate) async fn at(now: UnixTime) -> Self {
+        Self::made(KeySpec::P256, KeySpec::P256, now).await
     }
 
     pub(crate) async fn with_keys(ca_key: KeySpec, ra_key: KeySpec) -> Self {
+        Self::made(ca_key, ra_key, NOW).await
+    }
+
+    async fn made(ca_key: KeySpec, ra_key: KeySpec, now: UnixTime) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let clock = Arc::new(ManualClock::new(NOW));
+        let clock = Arc::new(ManualClock::new(now));
         let (store, audit) = (Arc::new(Memory::new()), Arc::new(MemoryAudit::default()));
         store.insert_account(account(), Domain::default()).await.unwrap();
         let key = Arc::new(FileSigner::generate(ca_key).unwrap());
         let config = ProfileConfig::default();
         let name = common_name("Example CA");
-        let authority = Arc::new(Authority::found(name, &config, key, NOW).unwrap());
+        let authority = Arc::new(Authority::found(name, &config, key, now).unwrap());
         let settings = PublishSettings {
             file: directory.path().join("ca.crl"),
             validity: Span::days(1),
             keep_expired: Span::days(30),
         };
         let publisher = Arc::new(Publisher::new(authority.clone(), store.clone(), settings));
-        publisher.publish(NOW).await.unwrap();
+        publisher.publish(now).await.unwrap();
         let template = Some(TemplateConfig { oid: TEMPLATE.into(), major: 100, minor: 5 });
         let logon = ProfileConfig { template, ..ProfileConfig::default() };
         let of = |kind| if kind == Kind::Logon { &logon } else { &config };
@@ -110,7 +116,7 @@ impl Site {
                 key: directory.path().join("ra.key"),
             },
         };
-        renewer.begin(NOW).await;
+        renewer.begin(now).await;
         Self { directory, clock, store, audit, publisher, ca, ra, renewer }
     }
 
@@ -224,18 +230,6 @@ pub(crate) fn request_with(
     let digest = natural_digest(key.kind());
     let signature = key.sign(digest, prepared.to_be_signed()).unwrap();
     prepared.complete(digest, &signature)
-}
-
-/// The extension with these alternative names.
-pub(crate) fn alternative_names(
-    names: &[x509_cert::ext::pkix::name::GeneralName],
-) -> x509_cert::ext::Extension {
-    let octets = names.to_vec().to_der().unwrap();
-    x509_cert::ext::Extension {
-        extn_id: countersign_core::pki::oid::SUBJECT_ALT_NAME,
-        critical: false,
-        extn_value: OctetString::new(octets).unwrap(),
-    }
 }
 
 /// A machine whose certificate TLS has found to be good.
