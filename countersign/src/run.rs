@@ -25,12 +25,12 @@ use crate::{
         issue::{Authority, Ca, IssueError, Profiles},
         pin::Argon2Pins,
         publish::{PublishError, PublishSettings, Publisher, addresses},
-        renew::{Renewer, SigningFiles, Source},
+        renew::{EstSource, Renewer, SigningFiles, Source},
         sign::{Ra, RaSettings},
     },
     audit::{Audit, FileAudit},
     certificate::{self, FileError},
-    client::radius::Upstream,
+    client::{http::UrlError, radius::Upstream},
     clock::{Clock, SystemClock},
     config::{
         Config,
@@ -105,6 +105,9 @@ pub enum StartError {
     /// The revocation list.
     #[error(transparent)]
     Publish(#[from] PublishError),
+    /// The address of the other CA's EST service.
+    #[error("config ra.est.url: {0}")]
+    Url(#[from] UrlError),
     /// A file or a socket.
     #[error("{object}: {cause}")]
     Io {
@@ -291,7 +294,14 @@ async fn start_ra(
 }
 
 fn renewal_source(file: &RaFile, ca: Option<&Arc<Ca>>) -> Result<Source, StartError> {
-    let _ = file;
+    if let Some(est) = &file.est {
+        return Ok(Source::Est(EstSource {
+            url: est.url.parse()?,
+            trust: est.trust.clone(),
+            certificate: est.certificate.clone(),
+            key: est.key.clone(),
+        }));
+    }
     let ca = ca.expect("a config with [ra] has [ca] or [ra.est]");
     Ok(Source::Embedded(ca.clone()))
 }

@@ -13,14 +13,16 @@ use countersign::{
     app::{
         health::{Health, State},
         issue::{Authority, IssueError},
-        renew::Source,
+        renew::{EstSource, RenewError, Source},
         sign::Standing,
     },
+    certificate,
+    clock::{Clock, SystemClock},
     listener::{
         est::{self, Est},
-        http::Peer,
+        http::{HttpListener, Peer},
         publish::{self, Published},
-        tls::{ClientCertificate, Refusal},
+        tls::{ClientCertificate, Examiner, Refusal, server_config},
     },
     signer::{
         Signer, SignerError,
@@ -32,15 +34,20 @@ use countersign_core::{
     domain::{account::Validity, event::What},
     pki::{
         algorithm::{Digest, KeyKind},
-        cert::Certificate,
+        cert::{Certificate, Subject},
         cmc::{self, FailInfo, Response as Answer},
         extension,
         profile::Kind,
     },
+    time::UnixTime,
 };
 use data_encoding::{BASE64, BASE64_MIME};
 use http_body_util::BodyExt;
+use rustls::pki_types::PrivateKeyDer;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
+use x509_cert::name::Name;
 
 #[path = "support/site.rs"]
 mod site;
@@ -307,9 +314,7 @@ async fn a_revoked_or_expired_signing_certificate_vouches_no_more() {
 #[tokio::test]
 async fn logon_certificates_are_for_accounts_only() {
     let bench = Bench::new().await;
-    let subject = countersign_core::pki::cert::Subject::Authority {
-        name: countersign_core::pki::cert::common_name("x"),
-    };
+    let subject = Subject::Authority { name: countersign_core::pki::cert::common_name("x") };
     let key = bench.key.public_key();
     for kind in [Kind::Logon, Kind::Ca] {
         let asked = bench.site.asked();
@@ -341,6 +346,45 @@ async fn the_signing_certificate_is_renewed_at_half_life_and_used_at_once() {
     use std::os::unix::fs::PermissionsExt;
     let mode = std::fs::metadata(&site.renewer.files.key).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
+}
+
+/// The RA of another site, over TLS: its machine certificate is what admits it.
+#[tokio::test]
+async fn the_signing_certificate_comes_from_another_ca_by_est() {
+    let now = SystemClock.now();
+    let bench = Bench::at(now).await;
+    let address = bench.serve().await;
+    let other = Site::at(now).await;
+    let source = |host: &'static str| {
+        let address = address.port();
+        async move |bench: &Bench| {
+            let key = FileSigner::generate(KeySpec::P256).unwrap();
+            let certificate = bench.infrastructure(Kind::Machine, host, &key).await;
+            let file = |name: &str| bench.site.directory.path().join(format!("{host}.{name}"));
+            let ca = bench.site.ca.authority.certificate().clone();
+            certificate::save(&file("ca"), &[ca]).unwrap();
+            certificate::save(&file("pem"), &[certificate]).unwrap();
+            key.save(&file("key")).unwrap();
+            Source::Est(EstSource {
+                url: format!("https://localhost:{address}").parse().unwrap(),
+                trust: file("ca"),
+                certificate: file("pem"),
+                key: file("key"),
+            })
+        }
+    };
+    let mut renewer = other.renewer;
+    renewer.source = source("stranger.example.org")(&bench).await;
+    let refused = renewer.renew(now).await.unwrap_err();
+    assert!(matches!(refused, RenewError::Est(_)), "{refused}");
+    renewer.source = source(RA_HOST)(&bench).await;
+    let certificate = renewer.renew(now).await.unwrap();
+    let ca = bench.site.ca.authority.certificate();
+    assert!(certificate.is_issued_by(ca, &countersign::signer::file::AwsVerify));
+    assert_eq!(certificate.dns_names(), [RA_HOST]);
+    assert_eq!(*other.ra.current().unwrap().certificate(), certificate);
+    let text = std::fs::read_to_string(&renewer.files.certificate).unwrap();
+    assert_eq!(Certificate::chain_from_pem(&text).unwrap(), [certificate], "the leaf alone");
 }
 
 #[tokio::test]
@@ -453,9 +497,40 @@ struct Bench {
 
 impl Bench {
     async fn new() -> Self {
-        let site = Site::new().await;
+        Self::at(NOW).await
+    }
+
+    async fn at(now: UnixTime) -> Self {
+        let site = Site::at(now).await;
         let key = FileSigner::generate(KeySpec::P256).unwrap();
         Self { router: listener(&site), site, key }
+    }
+
+    async fn infrastructure(&self, kind: Kind, host: &str, key: &FileSigner) -> Certificate {
+        let dns = vec![host.to_owned()];
+        let subject = Subject::Host { name: Name::default(), dns, ip: Vec::new() };
+        let (key, asked) = (key.public_key(), self.site.asked());
+        self.site.ca.issue_infrastructure(kind, subject, key, key, &asked).await.unwrap()
+    }
+
+    /// The listener behind TLS on loopback, until the test ends.
+    async fn serve(&self) -> SocketAddr {
+        let key = FileSigner::generate(KeySpec::P256).unwrap();
+        let server = self.infrastructure(Kind::Server, "localhost", &key).await;
+        let ca = self.site.ca.authority.certificate().clone();
+        let examiner = Examiner::new(&certificate::for_tls(&[ca]), Vec::new()).unwrap();
+        let key = PrivateKeyDer::Pkcs8(key.pkcs8().unwrap().expose_bytes().to_vec().into());
+        let config = server_config(certificate::for_tls(&[server]), key, &examiner).unwrap();
+        let socket = TcpListener::bind("localhost:0").await.unwrap();
+        let address = socket.local_addr().unwrap();
+        let listener = HttpListener {
+            socket,
+            router: self.router.clone(),
+            tls: Some((config.into(), examiner)),
+            clock: self.site.clock.clone(),
+        };
+        tokio::spawn(listener.serve(CancellationToken::new()));
+        address
     }
 
     fn change_ca(&mut self, change: impl FnOnce(&mut countersign::app::issue::Ca)) {
@@ -545,7 +620,7 @@ fn host_request(
     if names.is_empty() {
         return request_with(key, subject, &[]);
     }
-    request_with(key, subject, &[site::alternative_names(names)])
+    request_with(key, subject, &[extension::subject_alt_name(names, false)])
 }
 
 async fn answer(response: Response<Body>) -> Answer {

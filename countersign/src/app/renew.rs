@@ -13,8 +13,10 @@ use std::{
 use countersign_core::{
     domain::id::CorrelationId,
     pki::{
-        cert::{Certificate, Subject},
-        oid,
+        cert::{Certificate, Subject, common_name, natural_digest},
+        csr::PreparedRequest,
+        dn::DistinguishedName,
+        extension, oid,
         profile::Kind,
     },
     time::UnixTime,
@@ -29,6 +31,10 @@ use super::{
 };
 use crate::{
     certificate::{self, readable},
+    client::{
+        est::{EstClient, EstError},
+        http::{ClientError, HttpsClient, HttpsUrl, Identity, Patience},
+    },
     clock::Clock,
     signer::{
         Signer, SignerError,
@@ -64,6 +70,21 @@ pub struct SigningFiles {
 pub enum Source {
     /// The embedded CA.
     Embedded(Arc<Ca>),
+    /// Another CA, by EST.
+    Est(EstSource),
+}
+
+/// Another CA's EST service. The files are read anew for every renewal.
+#[derive(Debug, Clone)]
+pub struct EstSource {
+    /// Where it is.
+    pub url: HttpsUrl,
+    /// Trust anchors for its TLS certificate, PEM.
+    pub trust: PathBuf,
+    /// The client certificate that we show, PEM.
+    pub certificate: PathBuf,
+    /// Its key, PKCS#8 PEM.
+    pub key: PathBuf,
 }
 
 /// Why there is no new signing certificate.
@@ -72,6 +93,20 @@ pub enum RenewError {
     /// Operator: the embedded CA does not issue.
     #[error(transparent)]
     Issue(#[from] IssueError),
+    /// Operator: the files for the other CA's EST service cannot be used.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// The other CA does not issue.
+    #[error(transparent)]
+    Est(#[from] EstError),
+    /// Operator: no certificate request can be made for this host.
+    #[error("no certificate request for {host}: {cause}")]
+    Request {
+        /// The name of this host.
+        host: String,
+        /// What is wrong with it.
+        cause: String,
+    },
     /// The CA: what it issued cannot be used.
     #[error("the CA issued a certificate that is of no use: {0}")]
     Unusable(&'static str),
@@ -199,23 +234,60 @@ impl Renewer {
         now: UnixTime,
     ) -> Result<Vec<Certificate>, RenewError> {
         match &self.source {
-            Source::Embedded(ca) => {
-                let subject = Subject::Host {
-                    name: Name::default(),
-                    dns: vec![self.host.clone()],
-                    ip: Vec::new(),
-                };
-                let asked = Asked {
-                    peer: self.host.clone(),
-                    correlation: CorrelationId::from_bytes(vault::random_octets()),
-                    at: now,
-                };
-                let public_key = key.public_key();
-                let issued =
-                    ca.issue_infrastructure(Kind::Signing, subject, public_key, public_key, &asked);
-                Ok(vec![issued.await?])
-            }
+            Source::Embedded(ca) => Ok(vec![self.by_embedded(ca, key, now).await?]),
+            Source::Est(source) => self.by_est(source, key).await,
         }
+    }
+
+    async fn by_embedded(
+        &self,
+        ca: &Ca,
+        key: &FileSigner,
+        now: UnixTime,
+    ) -> Result<Certificate, IssueError> {
+        let subject =
+            Subject::Host { name: Name::default(), dns: vec![self.host.clone()], ip: Vec::new() };
+        let correlation = CorrelationId::from_bytes(vault::random_octets());
+        let asked = Asked { peer: self.host.clone(), correlation, at: now };
+        let public_key = key.public_key();
+        ca.issue_infrastructure(Kind::Signing, subject, public_key, public_key, &asked).await
+    }
+
+    /// The root is not sent along: who does not have it will not trust it.
+    async fn by_est(
+        &self,
+        source: &EstSource,
+        key: &FileSigner,
+    ) -> Result<Vec<Certificate>, RenewError> {
+        let client = source.client()?;
+        let issued = client.simpleenroll(&self.request(key)?, key.public_key()).await?;
+        let is_root = |certificate: &Certificate| certificate.subject() == certificate.issuer();
+        let mut chain = issued.all();
+        chain.retain(|certificate| !is_root(certificate));
+        Ok(chain)
+    }
+
+    /// A PKCS#10 that names this host, as common name for CAs that want a subject.
+    fn request(&self, key: &FileSigner) -> Result<Vec<u8>, RenewError> {
+        let wrong = |cause: String| RenewError::Request { host: self.host.clone(), cause };
+        let dns = extension::dns(&self.host).map_err(|error| wrong(error.to_string()))?;
+        let names = extension::subject_alt_name(&[dns], false);
+        let subject = DistinguishedName::from_name(&common_name(&self.host));
+        let prepared = PreparedRequest::new(&subject, key.public_key(), &[names])
+            .map_err(|error| wrong(error.to_string()))?;
+        let digest = natural_digest(key.kind());
+        let signature = key.sign(digest, prepared.to_be_signed())?;
+        Ok(prepared.complete(digest, &signature))
+    }
+}
+
+impl EstSource {
+    fn client(&self) -> Result<EstClient, RenewError> {
+        let anchors = certificate::load(&self.trust)?;
+        let chain = certificate::load(&self.certificate)?;
+        let key = FileSigner::load(&self.key)?.pkcs8()?;
+        let http = HttpsClient::new(&anchors, Some(&Identity { chain, key }), PATIENCE)?;
+        Ok(EstClient::new(http, &self.url))
     }
 }
 
@@ -242,5 +314,8 @@ fn beside(key: &Path) -> PathBuf {
     name.into()
 }
 
+/// Nobody waits for a renewal; a CA may take its time.
+const PATIENCE: Patience =
+    Patience { connect: Duration::from_secs(10), answer: Duration::from_secs(60) };
 /// How often it is looked whether something is due.
 const TICK: Duration = Duration::from_secs(60);
