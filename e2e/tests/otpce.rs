@@ -291,8 +291,8 @@ fn published_request_is_accepted_when_the_account_it_names_exists() {
     let site = Site::new();
     let upstream = FreeRadius::start(&site.file("freeradius"), Role::OtpServer { signs: true });
     site.configure_with(&format!(
-        "otpce.allow-sha1-requests = true\n\
-         otpce.template = {{ name = 'OTPLogon', oid = '{PUBLISHED_TEMPLATE}' }}\n\
+        "request = {{ template-name = 'OTPLogon', template-oid = '{PUBLISHED_TEMPLATE}', \
+         allow-sha1 = true }}\n\
          site = {{ domain = 'DOMAIN1', realm = 'domain1.corp.company.com' }}\n\
          [upstream.otp]\nservers = ['{}']\nsecret = '{SECRET}'",
         upstream.address(),

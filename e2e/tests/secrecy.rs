@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use data_encoding::{BASE64, HEXLOWER};
+use data_encoding::{BASE32_NOPAD, BASE64, HEXLOWER};
 
 use crate::support::{
     clock::unix_time,
@@ -86,7 +86,9 @@ fn no_otp_pin_or_secret_is_in_any_log() {
     for (name, log) in &logs {
         assert!(log.len() > 200, "there is nothing in {name}: {log}");
     }
-    let master_key = fs::read(site.directory().join(site.setting(&["master-key"]))).unwrap();
+    let master_key =
+        fs::read_to_string(site.directory().join(site.setting(&["master-key"]))).unwrap();
+    let master_key = HEXLOWER.decode(master_key.trim().as_bytes()).unwrap();
     let mut secrets = vec![
         PIN.to_owned(),
         WRONG_PIN.into(),
@@ -100,8 +102,8 @@ fn no_otp_pin_or_secret_is_in_any_log() {
     secrets.extend(otps);
     for secret in [&hotp.secret, &totp.secret, &master_key] {
         secrets.extend([HEXLOWER.encode(secret), BASE64.encode(secret)]);
-        secrets.extend(String::from_utf8(secret.clone()).map(|text| text.trim().to_owned()));
-        secrets.push(data_encoding::BASE32_NOPAD.encode(secret));
+        secrets.extend(String::from_utf8(secret.clone()));
+        secrets.push(BASE32_NOPAD.encode(secret));
         secrets.push(format!("{secret:?}"));
     }
     for (name, log) in &logs {
