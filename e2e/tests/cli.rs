@@ -69,7 +69,7 @@ fn config_that_cannot_be_used_is_exit_code_3_with_line_and_key() {
     let good = fs::read_to_string(site.config_file()).unwrap();
     for (change, object) in [
         ("unknown-key = 1", "unknown-key"),
-        ("radius.listen = 'nonsense'", "listen"),
+        ("radius.listen = 'nonsense'", "countersign.toml:"),
         ("radius.client.e2e.address = '300.1.1.1'", "300.1.1.1"),
         ("otpce.path = 'otpce'", "otpce.path"),
         ("ca.publish-url = 'https://x/'", "ca.publish-url"),
