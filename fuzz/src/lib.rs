@@ -1,0 +1,31 @@
+//! What is done with arbitrary octets: one function for each target.
+//!
+//! None of them may panic, whatever it is given; each asserts what must hold of
+//! whatever was read. The fuzzer calls them from `fuzz/targets`, and
+//! `countersign-core/tests/corpus.rs` includes this file and replays the corpus.
+
+pub mod decision;
+pub mod names;
+pub mod otpce;
+pub mod pki;
+pub mod radius;
+
+/// What is called with arbitrary octets.
+pub type Target = fn(&[u8]);
+
+/// Every target with the name of its folder in `fuzz/corpus`.
+pub const TARGETS: [(&str, Target); 13] = [
+    ("radius_request", radius::request),
+    ("radius_reply", radius::reply),
+    ("otpce_request", otpce::request),
+    ("otpce_response", otpce::response),
+    ("certificate_request", pki::certificate_request),
+    ("full_request", pki::full_request),
+    ("full_response", pki::full_response),
+    ("certificate", pki::certificate),
+    ("revocation_list", pki::revocation_list),
+    ("distinguished_name", names::distinguished_name),
+    ("key_uri", names::key_uri),
+    ("login_name", names::login_name),
+    ("decision", decision::decision),
+];
