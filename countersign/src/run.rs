@@ -5,6 +5,7 @@ use std::{collections::HashMap, io, net::SocketAddr, sync::Arc};
 use countersign_core::{
     pki::{
         algorithm::KeyKind,
+        cmc::ClientInfo,
         profile::{Kind, ProfileConfig, ProfileError, Span, TemplateConfig},
         request::RequestPolicy,
     },
@@ -278,7 +279,8 @@ async fn start_ra(
     ca: Option<&Arc<Ca>>,
     shared: &Shared,
 ) -> Result<Arc<Ra>, StartError> {
-    let settings = RaSettings { sha1: file.sha1, client_info: None };
+    let client_info = file.microsoft_controls.then(|| client_info(&file.name));
+    let settings = RaSettings { sha1: file.sha1, client_info };
     let ra = Arc::new(Ra::new(settings, shared.audit.clone()));
     let renewer = Renewer {
         ra: ra.clone(),
@@ -293,6 +295,16 @@ async fn start_ra(
     Ok(ra)
 }
 
+/// What Microsoft's RA says about itself.
+fn client_info(host: &str) -> ClientInfo {
+    ClientInfo {
+        machine: host.to_owned(),
+        user: host.to_owned(),
+        process: "countersign".to_owned(),
+    }
+}
+
+/// Another CA if the config names one, or else the embedded one.
 fn renewal_source(file: &RaFile, ca: Option<&Arc<Ca>>) -> Result<Source, StartError> {
     if let Some(est) = &file.est {
         return Ok(Source::Est(EstSource {
@@ -302,7 +314,7 @@ fn renewal_source(file: &RaFile, ca: Option<&Arc<Ca>>) -> Result<Source, StartEr
             key: est.key.clone(),
         }));
     }
-    let ca = ca.expect("a config with [ra] has [ca] or [ra.est]");
+    let ca = ca.expect("a config that was checked has [ra.est] or [ca] beside [ra]");
     Ok(Source::Embedded(ca.clone()))
 }
 

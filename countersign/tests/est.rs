@@ -383,8 +383,8 @@ async fn the_signing_certificate_comes_from_another_ca_by_est() {
     assert!(certificate.is_issued_by(ca, &countersign::signer::file::AwsVerify));
     assert_eq!(certificate.dns_names(), [RA_HOST]);
     assert_eq!(*other.ra.current().unwrap().certificate(), certificate);
-    let text = std::fs::read_to_string(&renewer.files.certificate).unwrap();
-    assert_eq!(Certificate::chain_from_pem(&text).unwrap(), [certificate], "the leaf alone");
+    let written = certificate::load(&renewer.files.certificate).unwrap();
+    assert_eq!(written, [certificate], "the leaf alone");
 }
 
 #[tokio::test]

@@ -537,7 +537,9 @@ fn success(response: SignCertResponse) -> (Vec<u8>, Vec<IssuingCa>) {
         SignCertResponse::Success { signed_cert_request, issuing_ca } => {
             (signed_cert_request, issuing_ca)
         }
-        other => panic!("{other:?}"),
+        other @ (SignCertResponse::AuthenticationError
+        | SignCertResponse::ChallengeResponseRequired
+        | SignCertResponse::OtherError) => panic!("{other:?}"),
     }
 }
 

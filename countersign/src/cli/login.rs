@@ -2,12 +2,12 @@
 
 use std::{
     fmt::Write,
-    io::{self, Read},
+    io,
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use clap::Args;
 use countersign_core::{
     pki::{cert::Certificate, extension::Template},
@@ -16,9 +16,12 @@ use countersign_core::{
 use der::asn1::ObjectIdentifier;
 use serde_json::json;
 
-use super::{Context, output};
+use super::{Context, input, output};
 use crate::{
-    app::login::{Login as Request, LoginError, Logon, Step, Ticket},
+    app::{
+        admin::ClearText,
+        login::{Login as Request, LoginError, Logon, Step, Ticket},
+    },
     certificate::{self, readable},
     client::http::{HttpsClient, HttpsUrl, Identity, Patience},
     clock::SystemClock,
@@ -160,14 +163,7 @@ impl Login {
     }
 
     fn one_time_password(&self) -> anyhow::Result<Secret<String>> {
-        match &self.otp_file {
-            Some(file) => first_line(file),
-            None => {
-                let typed = rpassword::prompt_password("One-time password: ");
-                let typed = typed.context("no terminal to ask on; give --otp-file FILE or -")?;
-                Ok(Secret::new(typed))
-            }
-        }
+        secret("one-time password", self.otp_file.as_deref())
     }
 
     async fn finish(&self, context: &Context, logon: &Logon, upn: &str) -> anyhow::Result<Exit> {
@@ -205,14 +201,7 @@ impl Login {
     }
 
     fn pkcs12_password(&self) -> anyhow::Result<Secret<String>> {
-        match &self.pkcs12_password_file {
-            Some(file) => first_line(file),
-            None => {
-                let typed = rpassword::prompt_password("Password of the PKCS#12 file: ");
-                let typed = typed.context("no terminal to ask on; give --pkcs12-password-file")?;
-                Ok(Secret::new(typed))
-            }
-        }
+        secret("password of the PKCS#12 file", self.pkcs12_password_file.as_deref())
     }
 
     fn report(&self, logon: &Logon, tickets: Option<&str>) -> String {
@@ -244,20 +233,13 @@ pub fn describe(step: &Step) -> String {
     }
 }
 
-/// The first line of a file, or of standard input for `-`.
-pub fn first_line(file: &Path) -> anyhow::Result<Secret<String>> {
-    let mut text = zeroize::Zeroizing::new(String::new());
-    if file == Path::new("-") {
-        io::stdin().read_line(&mut text)?;
-    } else {
-        let opened = std::fs::File::open(file).with_context(|| file.display().to_string())?;
-        opened
-            .take(MAX_LINE)
-            .read_to_string(&mut text)
-            .with_context(|| file.display().to_string())?;
-    }
-    let line = text.lines().next().unwrap_or_default();
-    Ok(Secret::new(line.to_owned()))
+/// From the file given, or else from the terminal.
+fn secret(what: &str, file: Option<&Path>) -> anyhow::Result<Secret<String>> {
+    let ClearText(secret) = match file {
+        Some(file) => input::read(what, file)?,
+        None => input::prompt(what)?,
+    };
+    Ok(secret)
 }
 
 fn failure(context: &Context, error: &LoginError) -> Exit {
@@ -273,9 +255,6 @@ fn failure(context: &Context, error: &LoginError) -> Exit {
     let refused = matches!(error, LoginError::Refused { is_authentication: true, .. });
     if refused { Exit::Refused } else { Exit::Failure }
 }
-
-/// Octets of the longest first line that is read.
-const MAX_LINE: u64 = 64 * 1024;
 
 const EXAMPLES: &str = "\
 Examples:
