@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{bail, ensure};
+use anyhow::{Context as _, ensure};
 use clap::{Args, Subcommand, ValueEnum};
 use countersign_core::{
     domain::token::TokenKind,
@@ -41,8 +41,11 @@ pub struct Token {
 enum Command {
     /// Add a token: with a new secret for an app, with the secret of a device, or remote
     Add(Box<Add>),
-    /// List all tokens
-    List,
+    /// List all tokens, or those of an account
+    List {
+        /// The account, by any of its login names
+        account: Option<String>,
+    },
     /// Show a token
     Show {
         /// The token, by its id or its label
@@ -117,7 +120,7 @@ struct Add {
     /// The first counter to accept, for type hotp [default: 0]
     #[arg(long, value_name = "NUMBER")]
     counter: Option<u64>,
-    /// Draw a new secret, and show it once as an otpauth URI for an app
+    /// Show the secret that is drawn here, this once, as an otpauth URI for an app
     #[arg(long, conflicts_with_all = ["ask_secret", "secret_file"])]
     show_uri: bool,
     /// The issuer that the app shows [default: the site's realm]
@@ -198,7 +201,10 @@ impl Token {
     ///
     /// A secret cannot be read, or the daemon cannot be asked or refuses.
     pub async fn run(self, context: &Context) -> anyhow::Result<Exit> {
-        let Some(request) = self.command.into_request()? else { return list(context).await };
+        let request = match self.command {
+            Command::List { account } => return list(context, account).await,
+            command => command.into_request()?,
+        };
         match control::administer(context, request).await? {
             AdminReply::Token(view) => output::show(context.json, &view, token)?,
             AdminReply::TokenAdded { token: view, uri } => {
@@ -220,30 +226,41 @@ impl Token {
     }
 }
 
-async fn list(context: &Context) -> anyhow::Result<Exit> {
-    let request = |after| AdminRequest::TokenList { after, limit: MAX_PAGE };
-    let tokens = |reply| match reply {
-        AdminReply::Tokens(page) => Ok(page),
-        AdminReply::Account(_)
-        | AdminReply::Accounts(_)
-        | AdminReply::AccountRemoved { .. }
-        | AdminReply::Token(_)
-        | AdminReply::TokenAdded { .. }
-        | AdminReply::TokenRemoved(_) => Err(pages::unexpected()),
+async fn list(context: &Context, account: Option<String>) -> anyhow::Result<Exit> {
+    let mut tokens = match account {
+        Some(account) => tokens_of(context, account).await?,
+        None => all_tokens(context).await?,
     };
-    let mut all = pages::all(context, request, tokens, |token| token.id).await?;
-    all.sort_by(|one, other| one.label.cmp(&other.label));
-    output::show(context.json, &all, |all| {
-        all.iter().map(|token| format!("{}; {}\n", summary(token), logins(token))).collect()
+    tokens.sort_by(|one, other| one.label.cmp(&other.label));
+    output::show(context.json, &tokens, |tokens| {
+        tokens.iter().map(|token| format!("{}; {}\n", summary(token), logins(token))).collect()
     })?;
     Ok(Exit::Success)
 }
 
+async fn tokens_of(context: &Context, account: String) -> anyhow::Result<Vec<TokenView>> {
+    let reply = control::administer(context, AdminRequest::AccountShow { account }).await?;
+    let AdminReply::Account(view) = reply else { return Err(pages::unexpected()) };
+    Ok(view.tokens)
+}
+
+async fn all_tokens(context: &Context) -> anyhow::Result<Vec<TokenView>> {
+    let request = |after| AdminRequest::TokenList { after, limit: MAX_PAGE };
+    let tokens = |reply| {
+        let AdminReply::Tokens(page) = reply else { return Err(pages::unexpected()) };
+        Ok(page)
+    };
+    pages::all(context, request, tokens, |token| token.id).await
+}
+
 impl Command {
-    /// What the daemon is asked; nothing for a list, which takes several questions.
-    fn into_request(self) -> anyhow::Result<Option<AdminRequest>> {
-        Ok(Some(match self {
-            Self::List => return Ok(None),
+    /// What the daemon is asked; of a list, the first page.
+    fn into_request(self) -> anyhow::Result<AdminRequest> {
+        Ok(match self {
+            Self::List { account: Some(account) } => AdminRequest::AccountShow { account },
+            Self::List { account: None } => {
+                AdminRequest::TokenList { after: None, limit: MAX_PAGE }
+            }
             Self::Add(add) => AdminRequest::TokenAdd(add.read()?),
             Self::Show { token } => AdminRequest::TokenShow { token },
             Self::Set { token, fields } => AdminRequest::TokenSet { token, fields: fields.read()? },
@@ -260,7 +277,7 @@ impl Command {
                 AdminRequest::TokenResync { token, first, second }
             }
             Self::Remove { token } => AdminRequest::TokenRemove { token },
-        }))
+        })
     }
 }
 
@@ -315,21 +332,20 @@ impl Add {
     }
 
     fn secret(&self) -> anyhow::Result<NewSecret> {
-        if self.show_uri {
-            return Ok(NewSecret::DrawAndShow { issuer: self.issuer.clone() });
-        }
-        let secret = match &self.secret_file {
-            Some(file) => input::read("secret", file)?,
-            None if self.ask_secret => input::prompt("Secret of the device")?,
-            None => bail!(
-                "whose secret? --show-uri draws one for an app, \
-                 --ask-secret or --secret-file FILE takes that of a device"
-            ),
+        let (given, source) = match &self.secret_file {
+            Some(file) => (input::read("secret", file)?, file.display().to_string()),
+            None if self.ask_secret => (input::prompt("Secret of the device")?, "as typed".into()),
+            None if self.show_uri => {
+                return Ok(NewSecret::DrawAndShow { issuer: self.issuer.clone() });
+            }
+            None => return Ok(NewSecret::Draw),
         };
-        Ok(match self.secret_format {
-            Format::Base32 => NewSecret::Base32(secret),
-            Format::Hex => NewSecret::Hex(secret),
-        })
+        let secret = match self.secret_format {
+            Format::Base32 => NewSecret::Base32(given),
+            Format::Hex => NewSecret::Hex(given),
+        };
+        secret.given().with_context(|| format!("secret: {source}"))?;
+        Ok(secret)
     }
 }
 
@@ -387,12 +403,20 @@ pub(super) fn summary(token: &TokenView) -> String {
 fn kind(kind: &TokenKind) -> String {
     match kind {
         TokenKind::Hotp { algorithm, digits } => {
-            format!("HOTP {algorithm:?}, {} digits", u8::from(*digits))
+            format!("HOTP {}, {} digits", name_of(*algorithm), u8::from(*digits))
         }
         TokenKind::Totp { algorithm, digits, period } => {
-            format!("TOTP {algorithm:?}, {} digits, {period} s", u8::from(*digits))
+            format!("TOTP {}, {} digits, {period} s", name_of(*algorithm), u8::from(*digits))
         }
         TokenKind::Remote { upstream } => format!("decided by upstream {upstream}"),
+    }
+}
+
+fn name_of(algorithm: Algorithm) -> &'static str {
+    match algorithm {
+        Algorithm::Sha1 => "SHA-1",
+        Algorithm::Sha256 => "SHA-256",
+        Algorithm::Sha512 => "SHA-512",
     }
 }
 

@@ -33,7 +33,7 @@ pub enum AdminReply {
     TokenAdded {
         /// The token.
         token: TokenView,
-        /// Its otpauth URI, if its secret was drawn here. It is not shown again.
+        /// Its otpauth URI, if that was asked for. It is not shown again.
         uri: Option<ClearText>,
     },
     /// A page of tokens.
@@ -153,5 +153,5 @@ pub fn login_of(account: &Account) -> String {
 }
 
 fn named_account(account: &Account) -> String {
-    format!("account {:?} {}", login_of(account), account.id)
+    format!("account {} {}", login_of(account), account.id)
 }

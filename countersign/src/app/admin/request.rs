@@ -5,12 +5,16 @@ use std::num::NonZeroU32;
 use countersign_core::{
     domain::{
         id::{AccountId, TokenId},
+        subject::ClearSecret,
         time::UnixTime,
     },
     oath::hotp::{Algorithm, Digits},
     secret::Secret,
 };
+use data_encoding::{BASE32_NOPAD, HEXLOWER};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::AdminError;
 
 /// One job of an administrator.
 ///
@@ -227,7 +231,9 @@ pub enum NewKind {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum NewSecret {
-    /// Drawn here and shown once, as an otpauth URI, for the app to take over.
+    /// Drawn here; nobody ever sees it.
+    Draw,
+    /// Drawn here and shown once, as an otpauth URI, for an app to take over.
     DrawAndShow {
         /// The issuer that the app shows; the site's realm if not given.
         issuer: Option<String>,
@@ -236,6 +242,40 @@ pub enum NewSecret {
     Base32(ClearText),
     /// That of a device, in hexadecimal; spaces, dashes and colons do not matter.
     Hex(ClearText),
+}
+
+impl NewSecret {
+    /// The shared secret that was given; nothing if it is to be drawn.
+    ///
+    /// # Errors
+    ///
+    /// It is not in the encoding named, or too short or too long.
+    pub fn given(&self) -> Result<Option<ClearSecret>, AdminError> {
+        let octets = match self {
+            Self::Draw | Self::DrawAndShow { .. } => return Ok(None),
+            Self::Base32(text) => {
+                let text = without(text, &[' ', '-', '=']);
+                let upper = Secret::new(text.expose().to_ascii_uppercase());
+                let octets = BASE32_NOPAD.decode(upper.expose_bytes());
+                octets.map_err(|_| AdminError::SecretMalformed("base32 (letters and 2 to 7)"))?
+            }
+            Self::Hex(text) => {
+                let text = without(text, &[' ', '-', ':']);
+                let lower = Secret::new(text.expose().to_ascii_lowercase());
+                let octets = HEXLOWER.decode(lower.expose_bytes());
+                octets.map_err(|_| AdminError::SecretMalformed("hexadecimal"))?
+            }
+        };
+        let octets = Secret::new(octets);
+        match octets.expose().len() {
+            10..=128 => Ok(Some(octets)),
+            length => Err(AdminError::SecretLength { octets: length }),
+        }
+    }
+}
+
+fn without(text: &ClearText, signs: &[char]) -> Secret<String> {
+    Secret::new(text.0.expose().trim().replace(signs, ""))
 }
 
 /// A secret that travels in clear, which it may over the daemon's own socket only.

@@ -16,7 +16,6 @@ use countersign_core::{
     },
     secret::Secret,
 };
-use data_encoding::{BASE32_NOPAD, HEXLOWER};
 
 use super::{
     Admin, AdminError, AdminReply, ClearText, MAX_PAGE, NewKind, NewSecret, NewToken, Setting,
@@ -204,7 +203,7 @@ impl Admin {
         })
     }
 
-    /// The URI by which an app takes a token over, if its secret was drawn here.
+    /// The URI by which an app takes a token over, if it is to be shown.
     fn uri(
         &self,
         token: &Token,
@@ -274,46 +273,25 @@ impl Admin {
     }
 }
 
-/// The shared secret of a new token; with the issuer to show if it was drawn here.
+/// The shared secret of a new token; with the issuer if it is to be shown.
 struct Given {
     octets: ClearSecret,
     shown: Option<Option<String>>,
 }
 
 fn read_secret(secret: NewSecret, algorithm: Algorithm) -> Result<Given, AdminError> {
-    let given = match secret {
-        NewSecret::DrawAndShow { issuer } => {
-            return Ok(Given { octets: draw(algorithm), shown: Some(issuer) });
-        }
-        NewSecret::Base32(text) => {
-            let text = without(&text, &[' ', '-', '=']);
-            let upper = Secret::new(text.expose().to_ascii_uppercase());
-            let octets = BASE32_NOPAD.decode(upper.expose_bytes());
-            octets.map_err(|_| AdminError::SecretMalformed("base32 (letters and 2 to 7)"))?
-        }
-        NewSecret::Hex(text) => {
-            let text = without(&text, &[' ', '-', ':']);
-            let lower = Secret::new(text.expose().to_ascii_lowercase());
-            let octets = HEXLOWER.decode(lower.expose_bytes());
-            octets.map_err(|_| AdminError::SecretMalformed("hexadecimal"))?
-        }
+    let octets = secret.given()?.unwrap_or_else(|| draw(algorithm));
+    let shown = match secret {
+        NewSecret::DrawAndShow { issuer } => Some(issuer),
+        NewSecret::Draw | NewSecret::Base32(_) | NewSecret::Hex(_) => None,
     };
-    let octets = Secret::new(given);
-    if (10..=128).contains(&octets.expose().len()) {
-        Ok(Given { octets, shown: None })
-    } else {
-        Err(AdminError::SecretLength { octets: octets.expose().len() })
-    }
+    Ok(Given { octets, shown })
 }
 
 /// As long as the hash, as RFC 6238 §5.1 wants it.
 fn draw(algorithm: Algorithm) -> ClearSecret {
     let drawn: Secret<[u8; 64]> = Secret::new(random_octets());
     Secret::new(drawn.expose()[..algorithm.output_length()].to_vec())
-}
-
-fn without(text: &ClearText, signs: &[char]) -> Secret<String> {
-    Secret::new(text.0.expose().trim().replace(signs, ""))
 }
 
 async fn hash(ClearText(pin): ClearText) -> Result<PinHash, AdminError> {

@@ -82,6 +82,23 @@ fn secrets_come_from_files() {
     assert_eq!(set["token-set"]["fields"]["pin"]["to"], "4711");
 }
 
+#[test]
+fn a_secret_that_is_none_is_refused_by_the_name_of_its_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("garbage");
+    std::fs::write(&path, "not base32!").unwrap();
+    let path = path.to_str().unwrap();
+    let error = request(&["add", "alice", "--secret-file", path]).unwrap_err();
+    assert!(error.contains(path) && error.contains("base32 (letters"), "{error}");
+    assert!(!error.contains("not base32!"), "{error}");
+}
+
+#[test]
+fn a_secret_is_drawn_and_kept_unless_it_is_to_be_shown() {
+    let added = request(&["add", "alice"]).unwrap();
+    assert_eq!(added["token-add"]["kind"]["secret"], "draw");
+}
+
 /// Other users can read arguments; whatever takes a secret must take the name of a file.
 #[test]
 fn no_argument_takes_a_secret() {
@@ -96,7 +113,6 @@ fn no_argument_takes_a_secret() {
 #[test]
 fn arguments_without_effect_are_refused() {
     for (arguments, expected) in [
-        ("add alice", "whose secret? --show-uri"),
         ("add --show-uri", "<ACCOUNTS>"),
         ("add alice --show-uri --counter 1", "--counter is not for a token of type totp"),
         (
@@ -138,7 +154,8 @@ fn every_command_asks_for_its_job() {
             assert_eq!(request[job]["account"], "bob");
         }
     }
-    assert!(request(&["list"]).unwrap().is_null());
+    assert!(request(&["list"]).unwrap()["token-list"].is_object());
+    assert_eq!(request(&["list", "alice"]).unwrap()["account-show"]["account"], "alice");
 }
 
 #[test]
@@ -160,7 +177,7 @@ fn a_token_reads_well() {
     };
     let expected = r#""Alice's phone"
   id         00000000-0000-0000-0000-000000000001
-  type       TOTP Sha256, 6 digits, 30 s
+  type       TOTP SHA-256, 6 digits, 30 s
   state      enabled
   accounts   assigned to nobody
   PIN        asked for

@@ -29,7 +29,7 @@ async fn a_new_account_belongs_to_the_site_and_is_found_by_every_name() {
     for name in ["ALICE", r"corp\alice", "alice@CORP.example", "alice.smith@EXAMPLE.com"] {
         assert_eq!(desk.account(show_account(name)).await.account.id, added.account.id, "{name}");
     }
-    let object = format!("account {:?} {}", r"CORP\alice", added.account.id);
+    let object = format!(r"account CORP\alice {}", added.account.id);
     assert_eq!(desk.actions(), [("account add".to_owned(), object)]);
 }
 
