@@ -201,10 +201,10 @@ impl Token {
     ///
     /// A secret cannot be read, or the daemon cannot be asked or refuses.
     pub async fn run(self, context: &Context) -> anyhow::Result<Exit> {
-        let request = match self.command {
-            Command::List { account } => return list(context, account).await,
-            command => command.into_request()?,
-        };
+        if let Command::List { account } = self.command {
+            return list(context, account).await;
+        }
+        let request = self.command.into_request()?;
         match control::administer(context, request).await? {
             AdminReply::Token(view) => output::show(context.json, &view, token)?,
             AdminReply::TokenAdded { token: view, uri } => {
