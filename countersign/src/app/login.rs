@@ -5,7 +5,7 @@
 //! memory only when [`Logon`] is told to save it.
 
 use std::{
-    path::{Path, PathBuf},
+    path::Path,
     time::{Duration, Instant},
 };
 
@@ -21,27 +21,27 @@ use countersign_core::{
     },
     secret::Secret,
 };
-use zeroize::Zeroizing;
 
-pub use self::error::LoginError;
+pub use self::{
+    error::LoginError,
+    logon::{Logon, Ticket},
+};
 use crate::{
     certificate,
     client::{
         est::{EstClient, EstError, Issued},
         http::{HttpError, HttpsClient, HttpsUrl, Identity},
-        kerberos::{Kinit, KinitError},
         otpce::{self, Asked, Signed},
     },
     clock::Clock,
     signer::{
         Signer,
         file::{FileSigner, KeySpec},
-        pkcs12,
     },
-    vault,
 };
 
 mod error;
+mod logon;
 
 /// Who wants to log in where, and with what kind of certificate.
 #[derive(Debug, Clone)]
@@ -52,7 +52,7 @@ pub struct Login {
     pub est: Vec<HttpsUrl>,
     /// The logon name, `domain\username`.
     pub username: String,
-    /// The user principal name; the logon name if that is one.
+    /// The user principal name, see [`default_upn`]. Without it, a distinguished name is needed.
     pub upn: Option<String>,
     /// The distinguished name to ask for; none is usual.
     pub dn: Option<String>,
@@ -60,19 +60,6 @@ pub struct Login {
     pub template: Template,
     /// The key to make.
     pub key: KeySpec,
-}
-
-/// A logon certificate with its key.
-#[derive(Debug)]
-pub struct Logon {
-    /// The certificate.
-    pub certificate: Certificate,
-    /// The CA certificates above it, issuer first, as far as the CA sent them.
-    pub chain: Vec<Certificate>,
-    /// Its key.
-    pub key: FileSigner,
-    /// The CA that issued it, as `host\CA name` or as a URL.
-    pub ca: String,
 }
 
 /// Something that was done, for whoever watches.
@@ -135,6 +122,22 @@ pub fn machine_identity(
     Ok(Identity { chain, key })
 }
 
+/// The user principal name that a logon name most likely stands for: itself if
+/// it has a realm, or else its last part in the DNS domain of this machine.
+///
+/// A wrong guess costs nothing: the server refuses the certificate request
+/// before it looks at the one-time password.
+#[must_use]
+pub fn default_upn(username: &str, machine: &Identity) -> Option<String> {
+    let name = username.rsplit('\\').next().unwrap_or_default();
+    if name.contains('@') {
+        return Some(name.to_owned());
+    }
+    let host = machine.chain.first()?.dns_names().into_iter().next()?;
+    let (_, domain) = host.split_once('.')?;
+    Some(format!("{name}@{domain}"))
+}
+
 impl Login {
     /// Logs in. The one-time password is sent once at most.
     ///
@@ -164,14 +167,12 @@ impl Login {
 
     /// The names that the request asks for, at least one.
     fn names(&self) -> Result<(Option<String>, DistinguishedName), LoginError> {
-        let is_upn = self.username.contains('@') && !self.username.contains('\\');
-        let upn = self.upn.clone().or_else(|| is_upn.then(|| self.username.clone()));
         let subject = self.dn.as_deref().unwrap_or_default().parse::<DistinguishedName>();
         let subject = subject.map_err(|cause| LoginError::NoDn { cause })?;
-        if upn.is_none() && subject.is_empty() {
+        if self.upn.is_none() && subject.is_empty() {
             return Err(LoginError::NoUpn { user: self.username.clone() });
         }
-        Ok((upn, subject))
+        Ok((self.upn.clone(), subject))
     }
 
     async fn make_key(&self, watch: Watch<'_>) -> Result<FileSigner, LoginError> {
@@ -302,81 +303,6 @@ impl Login {
         let cas = signed.issuing_ca.iter();
         cas.map(|ca| (ca.0.clone(), ca.split().and_then(|(host, _)| url(host)))).collect()
     }
-}
-
-impl Logon {
-    /// Writes key, certificate and chain to a new PEM file that only its owner can read.
-    ///
-    /// # Errors
-    ///
-    /// Event 10007: the file exists or cannot be written.
-    pub fn save_pem(&self, file: &Path) -> Result<(), LoginError> {
-        let key = self.key.pkcs8_pem().map_err(|error| LoginError::not_stored(&error))?;
-        let mut text = Zeroizing::new(key.expose().clone());
-        self.all().iter().for_each(|certificate| text.push_str(&certificate.to_pem()));
-        vault::write_new(file, text.as_bytes())
-            .map_err(|error| LoginError::not_stored(&format_args!("{}: {error}", file.display())))
-    }
-
-    /// Writes key, certificate and chain to a new PKCS#12 file that only its owner can read.
-    ///
-    /// # Errors
-    ///
-    /// Event 10007: the file exists or cannot be written.
-    pub fn save_pkcs12(
-        &self,
-        file: &Path,
-        friendly_name: &str,
-        password: &Secret<String>,
-    ) -> Result<(), LoginError> {
-        let chain: Vec<Vec<u8>> = self.all().iter().map(|one| one.der().to_vec()).collect();
-        let pfx = pkcs12::to_pfx(&self.key, &chain, friendly_name, password);
-        let pfx = pfx.map_err(|error| LoginError::not_stored(&error))?;
-        vault::write_new(file, &pfx)
-            .map_err(|error| LoginError::not_stored(&format_args!("{}: {error}", file.display())))
-    }
-
-    /// Gets a Kerberos ticket with the certificate, and says what klist says about it.
-    ///
-    /// The KDC's certificate must chain to one of `anchors`; to the CA's own, if there are none.
-    ///
-    /// # Errors
-    ///
-    /// The key cannot be handed over, or there is no ticket.
-    pub async fn kinit(&self, ticket: &Ticket<'_>) -> Result<String, KinitError> {
-        let key = self.key.pkcs8_pem().map_err(std::io::Error::other);
-        let key = key.map_err(KinitError::Memory)?;
-        let anchors = if ticket.anchors.is_empty() { &self.chain } else { ticket.anchors };
-        let kinit = Kinit {
-            principal: ticket.principal,
-            certificate: &self.certificate,
-            key: &key,
-            anchors,
-            cache: ticket.cache.clone(),
-            config: ticket.config.clone(),
-        };
-        kinit.run().await?;
-        kinit.list().await
-    }
-
-    /// The certificate and its chain.
-    #[must_use]
-    pub fn all(&self) -> Vec<Certificate> {
-        std::iter::once(&self.certificate).chain(&self.chain).cloned().collect()
-    }
-}
-
-/// The ticket that a logon is for.
-#[derive(Debug, Clone)]
-pub struct Ticket<'a> {
-    /// Whose, `user@REALM`.
-    pub principal: &'a str,
-    /// Whom the KDC's certificate must chain to; none means the CA of the logon certificate.
-    pub anchors: &'a [Certificate],
-    /// The credential cache, as `KRB5CCNAME` has it; the default one if `None`.
-    pub cache: Option<String>,
-    /// The Kerberos configuration; the system's if `None`.
-    pub config: Option<PathBuf>,
 }
 
 impl Step {

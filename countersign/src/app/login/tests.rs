@@ -9,6 +9,7 @@ use countersign_core::{
         cmc::{self, Trust, Wrapping},
         cms,
         csr::CertificateRequest,
+        extension::Principal,
         profile::{Addresses, Kind, Profile, ProfileConfig},
     },
     wire::otpce::{IssuingCa, SignCertRequest, SignCertResponse},
@@ -21,6 +22,7 @@ use crate::{
     client::tests::{Pki, Service, quick},
     clock::{ManualClock, SystemClock},
     signer::file::AwsVerify,
+    vault::random_octets,
 };
 
 /// What the MS-OTPCE service answers.
@@ -105,11 +107,11 @@ impl World {
         let subject = Subject::Account {
             name: common_name("jane"),
             upn: "jane@example.test".into(),
-            principal: None,
+            principal: Some(Principal::user("jane", "EXAMPLE.TEST")),
             sid: None,
         };
         let issuer = Issuer::new(&ca).unwrap();
-        let serial = Serial::from_random(vault::random_octets()).unwrap();
+        let serial = Serial::from_random(random_octets()).unwrap();
         let prepared = prepare(&profile, &subject, public_key, &issuer, &serial, now).unwrap();
         let signature = key.sign(prepared.digest(), prepared.to_be_signed()).unwrap();
         let certificate = prepared.complete(&signature).unwrap();
@@ -249,16 +251,20 @@ async fn failures_before_anything_is_sent_have_their_events() {
     assert!(no_connection.asked.is_empty());
 }
 
-#[tokio::test]
-async fn a_logon_name_that_is_a_upn_is_one() {
-    let world = World::new(signs(), Est::Issues);
-    let story = run(&world, |login, service| {
-        login.upn = None;
-        login.username = "jane@example.test".into();
-        use_est(login, service);
-    })
-    .await;
-    assert!(story.result.is_ok());
+#[test]
+fn a_logon_name_stands_for_itself_or_for_a_user_of_the_machines_domain() {
+    let pki = Pki::new();
+    let machine = pki.machine();
+    for (name, upn) in [
+        ("jane@example.test", "jane@example.test"),
+        ("EXAMPLE\\jane", "jane@example"),
+        ("jane", "jane@example"),
+    ] {
+        assert_eq!(default_upn(name, &machine).as_deref(), Some(upn), "{name}");
+    }
+    pki.issue("alone", "subjectAltName=DNS:alone");
+    let chain = certificate::load(&pki.path("alone.pem")).unwrap();
+    assert_eq!(default_upn("jane", &Identity { chain, ..machine }), None);
 }
 
 #[tokio::test]
@@ -342,17 +348,21 @@ async fn a_logon_is_saved_once_and_readable_by_its_owner_only() {
     let world = World::new(signs(), Est::Issues);
     let logon = run(&world, use_est).await.result.unwrap();
     let path = |name: &str| world.pki.path(name);
+    assert_eq!(logon.principal().as_deref(), Some("jane@EXAMPLE.TEST"));
     logon.save_pem(&path("logon.pem")).unwrap();
-    let key = FileSigner::load(&path("logon.pem")).unwrap();
-    assert_eq!(key.public_key(), logon.certificate.public_key());
-    assert_eq!(certificate::load(&path("logon.pem")).unwrap(), logon.all());
-    let error = logon.save_pem(&path("logon.pem")).unwrap_err();
-    assert_eq!(error.event(), 10007);
+    world.pki.openssl("pkey -in logon.pem -pubout -outform DER -out key.der");
+    let public_key = std::fs::read(path("key.der")).unwrap();
+    assert_eq!(public_key, logon.certificate.public_key());
+    world.pki.openssl("x509 -in logon.pem -outform DER -out leaf.der");
+    assert_eq!(std::fs::read(path("leaf.der")).unwrap(), logon.certificate.der());
+    assert_eq!(logon.save_pem(&path("logon.pem")).unwrap_err().event(), 10007);
 
     let password = Secret::new("secret".to_owned());
     logon.save_pkcs12(&path("logon.p12"), "jane", &password).unwrap();
-    let mode = std::fs::metadata(path("logon.p12")).unwrap().permissions().mode();
-    assert_eq!(mode & 0o777, 0o600);
+    for file in ["logon.pem", "logon.p12"] {
+        let mode = std::fs::metadata(path(file)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
     world.pki.openssl("pkcs12 -in logon.p12 -passin pass:secret -nokeys -out read.pem");
     assert_eq!(
         logon.save_pkcs12(&path("logon.p12"), "jane", &password).unwrap_err().event(),
