@@ -7,12 +7,9 @@ use std::{
     time::Duration,
 };
 
-use anyhow::bail;
+use anyhow::Context as _;
 use clap::Args;
-use countersign_core::{
-    pki::{cert::Certificate, extension::Template},
-    secret::Secret,
-};
+use countersign_core::{pki::extension::Template, secret::Secret};
 use der::asn1::ObjectIdentifier;
 use serde_json::json;
 
@@ -20,14 +17,14 @@ use super::{Context, input, output};
 use crate::{
     app::{
         admin::ClearText,
-        login::{Login as Request, LoginError, Logon, Step, Ticket},
+        login::{Login as Request, LoginError, Logon, Step, Ticket, default_upn, machine_identity},
     },
     certificate::{self, readable},
     client::http::{HttpsClient, HttpsUrl, Identity, Patience},
-    clock::SystemClock,
+    clock::{Clock, SystemClock},
     config::file::TEMPLATE_OID,
     exit::Exit,
-    signer::file::{FileSigner, KeySpec},
+    signer::file::KeySpec,
 };
 
 /// Turn a one-time password into a logon certificate, and that into a Kerberos ticket
@@ -82,7 +79,7 @@ pub struct Login {
     /// Get a Kerberos ticket with the certificate (PKINIT)
     #[arg(long)]
     kinit: bool,
-    /// Whose ticket [default: user@REALM of the UPN]
+    /// Whose ticket [default: the one that the certificate names]
     #[arg(long, requires = "kinit")]
     principal: Option<String>,
     /// The credential cache [default: $KRB5CCNAME or the system's]
@@ -106,9 +103,15 @@ impl Login {
     ///
     /// An argument cannot be used, or a file cannot be read or written.
     pub async fn run(self, context: &Context) -> anyhow::Result<Exit> {
-        let machine = certificate::load(&self.certificate)?;
-        let upn = self.upn(&machine[0])?;
-        let client = self.client(machine)?;
+        let machine = match machine_identity(&self.certificate, &self.key, SystemClock.now()) {
+            Ok(machine) => machine,
+            Err(error) => return Ok(failure(context, &error)),
+        };
+        let upn = self.upn.clone().or_else(|| default_upn(&self.user, &machine));
+        let Some(upn) = upn else {
+            return Ok(failure(context, &LoginError::NoUpn { user: self.user.clone() }));
+        };
+        let client = self.client(&machine)?;
         let request = Request {
             servers: self.server.clone(),
             est: self.ca.clone(),
@@ -131,35 +134,13 @@ impl Login {
         }
     }
 
-    /// The UPN given, or the user at the domain that this machine belongs to.
-    fn upn(&self, machine: &Certificate) -> anyhow::Result<String> {
-        if let Some(upn) = &self.upn {
-            return Ok(upn.clone());
-        }
-        let user = self.user.rsplit('\\').next().unwrap_or(&self.user);
-        if user.contains('@') {
-            return Ok(user.to_owned());
-        }
-        let names = machine.dns_names();
-        let domain = names.first().and_then(|name| name.split_once('.')).map(|(_, domain)| domain);
-        match domain {
-            Some(domain) => Ok(format!("{user}@{domain}")),
-            None => bail!(
-                "the domain of {user} is not known, because the machine certificate {} names no \
-                 host with a domain; give --upn {user}@example.com",
-                self.certificate.display()
-            ),
-        }
-    }
-
-    fn client(&self, chain: Vec<Certificate>) -> anyhow::Result<HttpsClient> {
+    fn client(&self, machine: &Identity) -> anyhow::Result<HttpsClient> {
         let anchors = certificate::load(&self.trust)?;
-        let identity = Identity { chain, key: FileSigner::load(&self.key)?.pkcs8()? };
         let patience = Patience {
             connect: Duration::from_secs(self.connect_timeout),
             answer: Duration::from_secs(self.timeout),
         };
-        Ok(HttpsClient::new(&anchors, Some(&identity), patience)?)
+        Ok(HttpsClient::new(&anchors, Some(machine), patience)?)
     }
 
     fn one_time_password(&self) -> anyhow::Result<Secret<String>> {
@@ -173,7 +154,7 @@ impl Login {
         if let Some(file) = &self.pkcs12 {
             logon.save_pkcs12(file, upn, &self.pkcs12_password()?)?;
         }
-        let tickets = if self.kinit { Some(self.ticket(logon, upn).await?) } else { None };
+        let tickets = if self.kinit { Some(self.ticket(logon).await?) } else { None };
         let value = json!({
             "event": 10022,
             "ca": logon.ca,
@@ -189,12 +170,11 @@ impl Login {
         Ok(Exit::Success)
     }
 
-    async fn ticket(&self, logon: &Logon, upn: &str) -> anyhow::Result<String> {
-        let principal = match (&self.principal, upn.split_once('@')) {
-            (Some(principal), _) => principal.clone(),
-            (None, Some((user, realm))) => format!("{user}@{}", realm.to_uppercase()),
-            (None, None) => bail!("--principal is needed: {upn} has no realm"),
-        };
+    async fn ticket(&self, logon: &Logon) -> anyhow::Result<String> {
+        let principal = self.principal.clone().or_else(|| logon.principal());
+        let principal = principal.context(
+            "the certificate names no Kerberos principal (id-pkinit-san); give --principal",
+        )?;
         let cache = self.ccache.clone();
         let ticket = Ticket { principal: &principal, anchors: &[], cache, config: None };
         Ok(logon.kinit(&ticket).await?)
