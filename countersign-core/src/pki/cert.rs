@@ -642,10 +642,12 @@ const VERSION_3: u8 = 2;
 
 #[cfg(test)]
 mod tests {
+    use x509_cert::ext::pkix::KeyUsages;
+
     use super::*;
     use crate::pki::testing::{
-        NOW, ToyKey, account, authority, logon, other_p256, p256, profile, rsa_1024, rsa_2048,
-        serial,
+        NOW, ToyKey, account, authority, host, logon, other_p256, p256, profile, rsa_1024,
+        rsa_2048, serial,
     };
 
     #[test]
@@ -718,15 +720,32 @@ mod tests {
         assert!(!certificate.is_issued_by(&ca, &ToyKey::verifier()));
     }
 
+    /// Name and signature are right, but a leaf is no CA, and a CA without the usage may not sign.
     #[test]
-    fn leaf_is_no_issuer() {
-        let (ca, key) = authority();
+    fn leaf_that_is_called_like_the_ca_issues_nothing() {
+        let (ca, _) = authority();
         let issuer = Issuer::new(&ca).unwrap();
-        let prepared = prepare(&logon(), &account(), &p256(), &issuer, &serial(1), NOW).unwrap();
-        let signature = key.sign(prepared.to_be_signed());
-        let leaf = prepared.complete(&signature).unwrap();
-        assert!(!ca.is_issued_by(&leaf, &ToyKey::verifier()));
-        assert!(ca.is_issued_by(&ca, &ToyKey::verifier()));
+        let child = host(Kind::Server, 2, other_p256(), &authority()).0;
+        assert!(child.is_issued_by(&ca, &ToyKey::verifier()));
+        let altered = |change: &dyn Fn(&mut TbsCertificate)| {
+            let subject = Subject::Authority { name: common_name("Example CA") };
+            let ca = profile(Kind::Ca);
+            let mut tbs = to_be_signed(&ca, &subject, &p256(), &issuer, &serial(9), NOW).unwrap();
+            change(&mut tbs);
+            Certificate::from_der(&signed(&der_octets(&tbs), issuer.algorithm.clone(), b""))
+                .unwrap()
+        };
+        assert!(child.is_issued_by(&altered(&|_| ()), &ToyKey::verifier()));
+        let leaf = altered(&|tbs| {
+            tbs.extensions.retain(|extension| extension.extn_id != oid::BASIC_CONSTRAINTS);
+        });
+        assert!(!child.is_issued_by(&leaf, &ToyKey::verifier()));
+        let usage = KeyUsage(KeyUsages::DigitalSignature.into());
+        let without_usage = altered(&|tbs| {
+            tbs.extensions.retain(|extension| extension.extn_id != oid::KEY_USAGE);
+            tbs.extensions.push(extension(oid::KEY_USAGE, true, &usage));
+        });
+        assert!(!child.is_issued_by(&without_usage, &ToyKey::verifier()));
     }
 
     #[test]

@@ -529,7 +529,8 @@ mod tests {
 
     use super::*;
     use crate::pki::{
-        cert::{Issuer, Subject, common_name, prepare},
+        cert::{Issuer, Subject, TbsCertificate, common_name, prepare, signed, to_be_signed},
+        extension::application_policies,
         profile::Kind,
         testing::{
             NOW, ToyKey, account, authority, authority_named, host, logon, other_p256, p256,
@@ -934,19 +935,28 @@ mod tests {
         assert!(matches!(result, Err(CmcError::NotDer)));
     }
 
+    /// Policies narrow what the extended key usage allows.
     #[test]
-    fn leaf_that_is_called_like_the_ca_issues_nothing() {
+    fn application_policies_must_allow_it_as_well() {
         let (ca, key) = authority();
-        let name = common_name("Example CA");
-        let subject = Subject::Host { name, dns: vec!["ra.example".into()], ip: vec![] };
         let issuer = Issuer::new(&ca).unwrap();
+        let dns = vec!["ra.example".into()];
+        let subject = Subject::Host { name: common_name("ra.example"), dns, ip: vec![] };
         let signing = profile(Kind::Signing);
-        let prepared = prepare(&signing, &subject, &rsa_2048(), &issuer, &serial(2), NOW).unwrap();
-        let signature = key.sign(prepared.to_be_signed());
-        let fake = (prepared.complete(&signature).unwrap(), ToyKey::new(rsa_2048()));
-        let issued_by_leaf = host(Kind::Signing, 5, other_p256(), &fake);
-        let error = refused(&request(&WINDOWS, &issued_by_leaf));
-        assert!(matches!(error, CmcError::SignerRefused(SignerFault::Issuer)), "{error}");
+        let mut tbs =
+            to_be_signed(&signing, &subject, &rsa_2048(), &issuer, &serial(2), NOW).unwrap();
+        tbs.extensions.retain(|extension| extension.extn_id != oid::APPLICATION_POLICIES);
+        let signed_by_ca = |tbs: &TbsCertificate| {
+            let octets = der_octets(tbs);
+            let signature = key.sign(&octets);
+            let der = signed(&octets, issuer.algorithm.clone(), &signature);
+            (Certificate::from_der(&der).unwrap(), ToyKey::new(rsa_2048()))
+        };
+        let without = request(&WINDOWS, &signed_by_ca(&tbs));
+        assert!(trusting(|trust| vouch(&without, trust)).is_ok());
+        tbs.extensions.push(application_policies(&[oid::SERVER_AUTH]));
+        let error = refused(&request(&WINDOWS, &signed_by_ca(&tbs)));
+        assert!(matches!(error, CmcError::SignerRefused(SignerFault::Usage)), "{error}");
     }
 
     proptest! {
