@@ -1,86 +1,13 @@
 //! One-time password in, certificate and Kerberos ticket out; the KDC is MIT's.
 
-use std::path::{Path, PathBuf};
-
 use crate::support::{
     certificate::{check_chain, check_signed_request, enrol, path},
     countersign::{REALM, Site},
-    kdc::{Kdc, KdcSetup, kinit, klist},
-    oath::OathToken,
-    openssl::{Authority, Identity, certificate_text, openssl},
+    kdc::{kinit, klist},
+    openssl::{Authority, certificate_text, openssl},
     otpce::{Wish, certificate_request, document, post, signed_request, status_code},
-    process::{Ran, Service, run},
+    stage::Stage,
 };
-
-/// A site with the user `alice`, a machine, and a running daemon.
-struct Stage {
-    site: Site,
-    machine: Identity,
-    token: OathToken,
-    _daemon: Service,
-}
-
-impl Stage {
-    fn new() -> Self {
-        Self::of(Site::new())
-    }
-
-    fn of(site: Site) -> Self {
-        site.run(["account", "add", "alice", "--sid", SID, "--dn", DN]).succeeded();
-        let token = OathToken::usual(b"a secret of 20 bytes");
-        site.add_token("alice", "hotp", &token, &[]);
-        let machine = site.issue("machine", "laptop.corp.example");
-        let daemon = site.serve();
-        Self { site, machine, token, _daemon: daemon }
-    }
-
-    /// `countersign login`, with the OTP from a file.
-    fn login(&self, user: &str, otp: &str, options: &[&str]) -> Ran {
-        let mut command = self.site.command([
-            "login",
-            "--server",
-            &self.site.otpce_url(),
-            user,
-            "--trust",
-            path(&self.site.ca_certificate()),
-            "--certificate",
-            path(&self.machine.certificate),
-            "--key",
-            path(&self.machine.key),
-            "--otp-file",
-            path(&self.site.write("otp", format!("{otp}\n"))),
-        ]);
-        run(command.args(options), b"")
-    }
-
-    /// A logon certificate with its key in a file.
-    fn logon_certificate(&self, user: &str, otp: &str) -> Identity {
-        let file = self.site.file(&format!("{user}-{otp}.pem"));
-        self.login(user, otp, &["--pem", path(&file)]).succeeded();
-        Identity { certificate: file.clone(), key: file }
-    }
-
-    fn kdc(&self, ahead: Option<&str>) -> Kdc {
-        let directory = self.site.file(&format!("kdc{}", ahead.unwrap_or_default()));
-        let identity = self.site.issue("kdc", "kdc.corp.example");
-        let revocation = self.revocation_list();
-        let setup = KdcSetup {
-            realm: REALM,
-            identity: &identity,
-            anchor: &self.site.ca_certificate(),
-            // A list that was published now is too old for a KDC of the day after.
-            revocation: ahead.is_none().then_some(&revocation),
-            ahead,
-        };
-        Kdc::start(&directory, &setup, &["alice", "bob"])
-    }
-
-    fn revocation_list(&self) -> PathBuf {
-        let crl = self.site.directory().join(self.site.setting(&["ca", "crl"]));
-        let pem = openssl(["crl", "-in", path(&crl), "-outform", "PEM"], b"").succeeded();
-        self.site.write("revocation.pem", pem)
-    }
-}
 
 fn check_logon_certificate(text: &str) {
     for part in [
@@ -88,7 +15,7 @@ fn check_logon_certificate(text: &str) {
         "Digital Signature",
         "X509v3 CRL Distribution Points",
         "CA Issuers",
-        // Smart card logon, client authentication.
+        // Smart card logon and client authentication.
         "Microsoft Smartcard Login",
         "TLS Web Client Authentication",
         // UPN and id-pkinit-san, the SID as extension and as URI, the template.
@@ -142,37 +69,6 @@ fn login_writes_a_certificate_that_openssl_and_the_kdc_accept() {
     let cache = stage.site.file("cache");
     kinit(&config, &cache, "alice", &identity).succeeded();
     assert!(klist(&config, &cache).succeeded().contains("krbtgt/CORP.EXAMPLE@CORP.EXAMPLE"));
-}
-
-#[test]
-fn login_goes_straight_to_a_ticket() {
-    let stage = Stage::new();
-    let kdc = stage.kdc(None);
-    let config = kdc.client_config(&[&stage.site.ca_certificate()]);
-    let cache = stage.site.file("cache");
-    let otp = stage.site.write("otp", stage.token.otp(0));
-    let mut command = stage.site.command([
-        "login",
-        "--server",
-        &stage.site.otpce_url(),
-        "alice",
-        "--trust",
-        path(&stage.site.ca_certificate()),
-        "--certificate",
-        path(&stage.machine.certificate),
-        "--key",
-        path(&stage.machine.key),
-        "--otp-file",
-        path(&otp),
-        "--kinit",
-        "--ccache",
-        path(&cache),
-    ]);
-    run(command.env("KRB5_CONFIG", &config), b"").succeeded();
-    let tickets = klist(&config, &cache).succeeded();
-    assert!(tickets.contains("Default principal: alice@CORP.EXAMPLE"), "{tickets}");
-    let again = run(command.env("KRB5_CONFIG", &config), b"");
-    assert_eq!(again.status.code(), Some(REFUSED), "the OTP is spent: {again}");
 }
 
 #[test]
@@ -281,17 +177,3 @@ fn est_hands_out_the_ca_certificate() {
     let listed = openssl(listed, b"").succeeded();
     assert!(listed.contains("Corp Logon CA"), "{listed}");
 }
-
-#[test]
-fn login_as_pkcs12_is_read_by_openssl() {
-    let stage = Stage::new();
-    let file = stage.site.file("alice.p12");
-    let ran = stage.login("alice", &stage.token.otp(0), &["--pkcs12", path(&file)]);
-    let said = ran.succeeded();
-    assert!(Path::new(&file).exists(), "{said}");
-}
-
-/// The exit code of credentials that were refused.
-const REFUSED: i32 = 4;
-const SID: &str = "S-1-5-21-1-2-3-1104";
-const DN: &str = "CN=Alice Smith,OU=Staff,DC=corp,DC=example";

@@ -12,6 +12,7 @@ mod chain;
 mod cli;
 mod crash;
 mod demo;
+mod login;
 mod otpce;
 mod ra;
 mod race;

@@ -14,3 +14,4 @@ pub mod ports;
 pub mod process;
 pub mod radclient;
 pub mod radius;
+pub mod stage;
