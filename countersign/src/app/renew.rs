@@ -319,3 +319,50 @@ const PATIENCE: Patience =
     Patience { connect: Duration::from_secs(10), answer: Duration::from_secs(60) };
 /// How often it is looked whether something is due.
 const TICK: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use countersign_core::pki::profile::ProfileConfig;
+
+    use super::*;
+    use crate::app::{
+        issue::{Authority, Profiles},
+        publish::addresses,
+    };
+
+    const NOW: UnixTime = UnixTime(1_780_272_000);
+
+    /// A certificate of this kind for this key.
+    fn certificate(kind: Kind, key: &FileSigner) -> Certificate {
+        use countersign_core::pki::cert::{self, Serial};
+
+        let ca = Arc::new(FileSigner::generate(KeySpec::P256).unwrap());
+        let config = ProfileConfig::default();
+        let ca = Authority::found(common_name("CA"), &config, ca, NOW).unwrap();
+        let profiles = Profiles::new(|_| &config, &addresses("http://ca.example")).unwrap();
+        let profile = profiles.of(kind).unwrap();
+        let dns = vec!["ra.example".to_owned()];
+        let subject = Subject::Host { name: Name::default(), dns, ip: Vec::new() };
+        let (issuer, serial) = (ca.issuer(), Serial::from_random([1; 16]).unwrap());
+        let public_key = key.public_key();
+        let prepared = cert::prepare(profile, &subject, public_key, issuer, &serial, NOW).unwrap();
+        let signature = ca.key().sign(prepared.digest(), prepared.to_be_signed()).unwrap();
+        prepared.complete(&signature).unwrap()
+    }
+
+    #[test]
+    fn takes_only_what_can_replace_what_works() {
+        let key = FileSigner::generate(KeySpec::P256).unwrap();
+        let signing = certificate(Kind::Signing, &key);
+        assert!(check(&signing, &key, NOW).is_ok());
+        let refused = |certificate, key, now| {
+            let Err(RenewError::Unusable(why)) = check(certificate, key, now) else { panic!() };
+            why
+        };
+        let other = FileSigner::generate(KeySpec::P256).unwrap();
+        assert!(refused(&signing, &other, NOW).contains("another key"));
+        let machine = certificate(Kind::Machine, &key);
+        assert!(refused(&machine, &key, NOW).contains("1.3.6.1.4.1.311.81.1.1"));
+        assert!(refused(&signing, &key, NOW.plus(3 * 86_400)).contains("not valid now"));
+    }
+}
