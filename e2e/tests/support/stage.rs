@@ -65,7 +65,8 @@ impl Stage {
 
     pub fn kdc(&self, ahead: Option<&str>) -> Kdc {
         let directory = self.site.file(&format!("kdc{}", ahead.unwrap_or_default()));
-        let identity = self.site.issue("kdc", "kdc.corp.example");
+        let name = format!("kdc{}.corp.example", ahead.unwrap_or_default().replace('+', "-"));
+        let identity = self.site.issue("kdc", &name);
         let revocation = self.revocation_list();
         let setup = KdcSetup {
             realm: REALM,
