@@ -14,6 +14,7 @@ mod crash;
 mod demo;
 mod login;
 mod otpce;
+mod publish;
 mod ra;
 mod race;
 mod radius;

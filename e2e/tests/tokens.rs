@@ -161,3 +161,25 @@ fn disabled_account_is_refused_until_it_is_enabled() {
     site.run(["account", "enable", "leaver"]).succeeded();
     assert_eq!(site.logon("leaver", &token.otp(1)), Accept);
 }
+
+#[test]
+fn token_is_disabled_resynchronised_and_removed_by_the_command_line() {
+    let site = Site::new();
+    let token = OathToken::usual(b"a secret of 20 bytes");
+    site.add_account("alice");
+    site.add_token("alice", "hotp", &token, &["--label", "fob"]);
+    let _daemon = site.serve();
+    site.run(["token", "disable", "fob"]).succeeded();
+    assert_eq!(site.logon("alice", &token.otp(0)), Reject);
+    site.run(["token", "enable", "fob"]).succeeded();
+    let pair = site.write("pair", format!("{} {}\n", token.otp(900_000), token.otp(900_001)));
+    let far = site.run(["token", "resync", "fob", "--otp-file", pair.to_str().unwrap()]);
+    assert!(!far.status.success(), "beyond the window: {far}");
+    let pair = site.write("pair", format!("{} {}\n", token.otp(60), token.otp(61)));
+    site.run(["token", "resync", "fob", "--otp-file", pair.to_str().unwrap()]).succeeded();
+    assert_eq!(site.logon("alice", &token.otp(61)), Reject, "spent by the resynchronisation");
+    assert_eq!(site.logon("alice", &token.otp(62)), Accept);
+    site.run(["token", "remove", "fob"]).succeeded();
+    assert_eq!(site.logon("alice", &token.otp(63)), Reject);
+    assert!(!site.run(["account", "show", "alice"]).succeeded().contains("fob"));
+}
