@@ -15,6 +15,7 @@ pub mod client;
 pub mod clock;
 pub mod config;
 pub mod exit;
+pub mod harden;
 pub mod init;
 pub mod listener;
 pub mod log;

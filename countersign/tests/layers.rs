@@ -77,10 +77,10 @@ fn root() -> &'static Path {
 }
 
 /// Each layer, and the layers that it may name.
-const ARROWS: [(&str, &[&str]); 17] = [
+const ARROWS: [(&str, &[&str]); 18] = [
     ("lib", &[]),
     ("bin", &["cli"]),
-    ("cli", &["run", "init", "app", "client", "vault", "store", "signer", "listener"]),
+    ("cli", &["harden", "run", "init", "app", "client", "vault", "store", "signer", "listener"]),
     ("init", &["run", "app", "store", "signer", "vault", "audit"]),
     ("run", &["listener", "app", "store", "signer", "client", "vault", "audit"]),
     ("listener", &["app", "vault"]),
@@ -94,6 +94,7 @@ const ARROWS: [(&str, &[&str]); 17] = [
     ("certificate", &[]),
     ("clock", &[]),
     ("exit", &[]),
+    ("harden", &[]),
     ("log", &[]),
 ];
 

@@ -10,7 +10,7 @@ use countersign_core::domain::{
     name::LoginName,
     policy::Policy,
     subject::{ClearSecret, Subject},
-    validate::{PinCheck, decide},
+    validate::{PinCheck, decide, upstream_change},
     verdict::{Decision, Outcome, Reason, Verdict},
 };
 use tokio::sync::Semaphore;
@@ -94,7 +94,9 @@ impl Authenticator {
             let (verdict, change) = match decision {
                 Decision::Settled { verdict, change } => (verdict, change),
                 Decision::Ask { upstream, token } => {
-                    return self.ask(&upstream, token, &subject.account, attempt).await;
+                    let verdict = self.ask(&upstream, token, &subject.account, attempt).await;
+                    self.count(verdict, attempt).await;
+                    return verdict;
                 }
             };
             if change.is_empty() {
@@ -155,6 +157,32 @@ impl Authenticator {
             }
         };
         Verdict { outcome, reason, account: Some(account.id), token }
+    }
+}
+
+impl Authenticator {
+    /// Counts what an upstream said about a remote token, so that guessing at it is slowed
+    /// down and locked out like guessing at any other. A counter that cannot be moved does
+    /// not change the upstream's word.
+    async fn count(&self, verdict: Verdict, attempt: &Attempt) {
+        for _ in 0..MAX_ROUNDS {
+            let subject = match self.store.find(attempt.login.key()).await {
+                Ok(Some(subject)) => subject,
+                Ok(None) => return,
+                Err(error) => return tracing::error!(%error, "an upstream's word was not counted"),
+            };
+            let lockout = &self.policy.lockout;
+            let change =
+                upstream_change(&subject, verdict.token, verdict.outcome, lockout, attempt.at);
+            if change.is_empty() {
+                return;
+            }
+            match self.store.commit(change).await {
+                Ok(Committed::Done) => return,
+                Ok(Committed::Conflict) => {}
+                Err(error) => return tracing::error!(%error, "an upstream's word was not counted"),
+            }
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::Context;
-use crate::{exit::Exit, log, run};
+use crate::{exit::Exit, harden, log, run};
 
 /// Run every listener the config names
 ///
@@ -21,6 +21,9 @@ impl Serve {
     pub async fn run(self, context: &Context) -> anyhow::Result<Exit> {
         let config = context.load_config()?;
         log::start(&config.log);
+        if let Err(error) = harden::keep_memory_private() {
+            tracing::warn!(%error, "core dumps of the daemon cannot be prevented");
+        }
         let daemon = run::start(config).await?;
         wait_for_signal().await?;
         daemon.stop().await;

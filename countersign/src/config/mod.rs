@@ -211,21 +211,13 @@ fn check_policy(file: PolicyFile) -> Result<(Policy, usize), Wrong> {
         lock_after: file.lockout.lock_after,
         lock_time: seconds("policy.lockout.lock-time", file.lockout.lock_time)?,
     };
-    for (key, value, most) in [
-        ("policy.hotp.look-ahead", file.hotp.look_ahead, 1_000),
-        ("policy.hotp.resync-window", file.hotp.resync_window, 10_000),
-        ("policy.totp.window", file.totp.window, 100),
-        ("policy.totp.resync-window", file.totp.resync_window, 10_000),
-    ] {
-        if value > most {
-            return wrong(
-                key,
-                format!("{value} is more than {most}; every step makes guessing easier"),
-            );
-        }
-    }
     let pin_checks = file.pin_checks.unwrap_or(DEFAULT_PIN_CHECKS);
-    Ok((Policy { hotp: file.hotp, totp: file.totp, lockout }, pin_checks))
+    let policy = Policy { hotp: file.hotp, totp: file.totp, lockout };
+    policy.check().or_else(|wide| {
+        let cause = format!("{} is too wide, {} at most", wide.value, wide.limit);
+        wrong(format!("policy.{}", wide.setting), cause)
+    })?;
+    Ok((policy, pin_checks))
 }
 
 fn check_radius(file: file::RadiusFile, base: &Path) -> Result<RadiusSettings, Wrong> {

@@ -78,7 +78,11 @@ fn a_secret_of_the_wrong_type_is_not_repeated() {
 #[test]
 fn values_that_make_no_sense_are_named_by_their_key() {
     for (line, instead, expected) in [
-        ("look-ahead = 10", "look-ahead = 5000", "policy.hotp.look-ahead: 5000 is more than 1000"),
+        (
+            "look-ahead = 10",
+            "look-ahead = 5000",
+            "policy.hotp.look-ahead: 5000 is too wide, 100 at most",
+        ),
         ("lock-time = \"15m\"", "lock-time = \"15\"", "15"),
         (
             "address = \"127.0.0.1\"",
