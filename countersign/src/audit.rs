@@ -2,19 +2,19 @@
 //!
 //! Audit is not logging. [`Audit::record`] hands an event to the sink before the
 //! listener answers; the sink writes the events in the order in which they came.
-//! A thread of its own does the writing, many lines per system call, so that a
-//! slow disk delays answers only when thousands of lines are waiting.
+//! A thread of its own does the writing, many lines per system call: it gathers
+//! what comes within a millisecond, so a busy listener wakes it a thousand times
+//! a second at most. What it has not written is lost if the process is killed;
+//! counters never are.
 
 use std::{
     fs::{File, OpenOptions},
     io::{self, Write},
     os::unix::fs::OpenOptionsExt,
     path::Path,
-    sync::{
-        Mutex,
-        mpsc::{Receiver, SyncSender, sync_channel},
-    },
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread::JoinHandle,
+    time::Duration,
 };
 
 use countersign_core::domain::event::Event;
@@ -27,8 +27,24 @@ pub trait Audit: Send + Sync + 'static {
 
 /// Appends events to a file; what is waiting is written when it is dropped.
 pub struct FileAudit {
-    queue: Option<SyncSender<Event>>,
+    queue: Arc<Queue>,
     writer: Option<JoinHandle<()>>,
+}
+
+/// Events between those who record and the one who writes.
+#[derive(Default)]
+struct Queue {
+    waiting: Mutex<Waiting>,
+    /// There is something to write, or it is time to end.
+    filled: Condvar,
+    /// There is room again.
+    emptied: Condvar,
+}
+
+#[derive(Default)]
+struct Waiting {
+    events: Vec<Event>,
+    ended: bool,
 }
 
 impl FileAudit {
@@ -39,28 +55,54 @@ impl FileAudit {
     /// The file cannot be opened.
     pub fn open(path: &Path) -> io::Result<Self> {
         let file = OpenOptions::new().append(true).create(true).mode(0o640).open(path)?;
-        let (queue, events) = sync_channel(QUEUE_LENGTH);
+        let queue = Arc::new(Queue::default());
+        let events = queue.clone();
         let writer = std::thread::Builder::new()
             .name("audit".into())
             .spawn(move || write_all(file, &events))?;
-        Ok(Self { queue: Some(queue), writer: Some(writer) })
+        Ok(Self { queue, writer: Some(writer) })
     }
 }
 
 impl Audit for FileAudit {
     fn record(&self, event: Event) {
-        if self.queue.as_ref().is_none_or(|queue| queue.send(event).is_err()) {
-            tracing::error!("an audit event was lost: the audit writer has ended");
+        let mut waiting = self.queue.lock();
+        while waiting.events.len() >= QUEUE_LENGTH {
+            let room = self.queue.emptied.wait(waiting);
+            waiting = room.unwrap_or_else(PoisonError::into_inner);
+        }
+        waiting.events.push(event);
+        if waiting.events.len() == 1 {
+            self.queue.filled.notify_one();
         }
     }
 }
 
 impl Drop for FileAudit {
     fn drop(&mut self) {
-        self.queue = None;
+        self.queue.lock().ended = true;
+        self.queue.filled.notify_one();
         if let Some(writer) = self.writer.take() {
             let _ = writer.join();
         }
+    }
+}
+
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Exchanges what is waiting for the empty `events`; says whether more will come.
+    fn take(&self, events: &mut Vec<Event>) -> bool {
+        let mut waiting = self.lock();
+        while waiting.events.is_empty() && !waiting.ended {
+            let filled = self.filled.wait(waiting);
+            waiting = filled.unwrap_or_else(PoisonError::into_inner);
+        }
+        std::mem::swap(&mut waiting.events, events);
+        self.emptied.notify_all();
+        !waiting.ended
     }
 }
 
@@ -84,17 +126,18 @@ impl Audit for MemoryAudit {
     }
 }
 
-fn write_all(mut file: File, events: &Receiver<Event>) {
-    let mut lines = Vec::with_capacity(BATCH_OCTETS);
-    while let Ok(first) = events.recv() {
-        lines.clear();
-        push_line(&mut lines, &first);
-        while lines.len() < BATCH_OCTETS {
-            let Ok(next) = events.try_recv() else { break };
-            push_line(&mut lines, &next);
-        }
+fn write_all(mut file: File, queue: &Queue) {
+    let (mut events, mut lines) = (Vec::new(), Vec::new());
+    let mut more = true;
+    while more {
+        more = queue.take(&mut events);
+        events.drain(..).for_each(|event| push_line(&mut lines, &event));
         if let Err(error) = file.write_all(&lines) {
             tracing::error!(%error, "audit events were lost: the audit log cannot be written");
+        }
+        lines.clear();
+        if more {
+            std::thread::sleep(GATHERING);
         }
     }
 }
@@ -108,8 +151,8 @@ fn push_line(lines: &mut Vec<u8>, event: &Event) {
 
 /// Events that may wait before whoever records has to wait too.
 const QUEUE_LENGTH: usize = 16_384;
-/// Octets written at once.
-const BATCH_OCTETS: usize = 64 * 1024;
+/// How long the writer lets events come together.
+const GATHERING: Duration = Duration::from_millis(1);
 
 #[cfg(test)]
 mod tests {
