@@ -1,8 +1,11 @@
 //! One-time password in, certificate and Kerberos ticket out; the KDC is MIT's.
 
+use data_encoding::BASE64;
+
 use crate::support::{
     certificate::{check_chain, check_signed_request, enrol, path},
     countersign::{HOST, REALM, Site},
+    curl::Curl,
     kdc::{kinit, klist},
     openssl::{Authority, certificate_text, openssl},
     otpce::{Wish, certificate_request, document, post, signed_request, status_code},
@@ -115,9 +118,6 @@ fn kdc_refuses_a_foreign_ca_and_another_users_certificate() {
 
 #[test]
 fn ca_gives_nothing_to_whom_no_signing_certificate_vouches_for() {
-    use crate::support::{certificate::path, curl::Curl};
-    use data_encoding::BASE64;
-
     let stage = Stage::new();
     let site = &stage.site;
     let request = certificate_request(site, "alice", &Wish::of(&["alice@corp.example"]));
@@ -163,9 +163,6 @@ fn ca_gives_nothing_to_whom_no_signing_certificate_vouches_for() {
 
 #[test]
 fn est_hands_out_the_ca_certificate() {
-    use crate::support::curl::Curl;
-    use data_encoding::BASE64;
-
     let stage = Stage::new();
     let site = &stage.site;
     let response =

@@ -24,8 +24,6 @@ impl Curl {
     pub fn new(trust: &Path) -> Self {
         let mut command = Command::new("curl");
         command.args(["-sS", "--ipv4", "--http1.1", "--noproxy", "*", "--max-time", "30"]);
-        // Without a round of its own before a large body.
-        command.args(["-H", "Expect:"]);
         command.arg("--cacert").arg(trust);
         Self(command)
     }
