@@ -20,5 +20,6 @@ mod race;
 mod radius;
 mod rigs;
 mod secrecy;
+mod time;
 mod tokens;
 mod upstream;

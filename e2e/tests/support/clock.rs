@@ -30,7 +30,9 @@ pub fn poll<T>(limit: Duration, mut ask: impl FnMut() -> Option<T>) -> Option<T>
 
 /// Lets a program live at another time, written as libfaketime has it: `+2h`, `-3d`.
 pub fn with_clock<'a>(command: &'a mut Command, offset: &str) -> &'a mut Command {
-    command.env("LD_PRELOAD", faketime_library()).env("FAKETIME", offset)
+    command.env("LD_PRELOAD", faketime_library()).env("FAKETIME", offset);
+    // Waits are counted in real time.
+    command.env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
 }
 
 /// Where Debian puts libfaketime: the directory is named after the machine.

@@ -11,6 +11,7 @@ use tempfile::TempDir;
 use toml::{Table, Value};
 
 use super::{
+    clock::with_clock,
     oath::OathToken,
     openssl::Identity,
     ports,
@@ -122,9 +123,19 @@ impl Site {
     /// Starts the daemon and waits until all its listeners answer.
     #[track_caller]
     pub fn serve(&self) -> Service {
+        self.serve_at("+0")
+    }
+
+    /// The same at another time, written as libfaketime has it: `+2h`.
+    #[track_caller]
+    pub fn serve_at(&self, time: &str) -> Service {
         let log = self.log_file();
         let already = fs::read_to_string(&log).unwrap_or_default().len();
-        let mut service = Service::start("countersign", &mut self.command(["serve"]), &log);
+        let mut command = self.command(["serve"]);
+        if time != "+0" {
+            with_clock(&mut command, time);
+        }
+        let mut service = Service::start("countersign", &mut command, &log);
         let ports = [self.otpce_port, self.est_port, self.http_port];
         service.wait_until("its listeners answer", || {
             ports.iter().all(|port| TcpStream::connect((HOST_ADDRESS, *port)).is_ok())
