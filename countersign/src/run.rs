@@ -183,13 +183,15 @@ pub fn certificate_authority(
 ) -> Result<Ca, StartError> {
     let certificate = certificate::load_first(&ca.certificate)?;
     let authority = Arc::new(Authority::new(certificate, Arc::new(FileSigner::load(&ca.key)?))?);
+    let profiles = profiles(ca, request)?;
     let settings = PublishSettings {
         file: ca.crl.clone(),
         validity: ca.crl_validity.unwrap_or(Span::days(1)),
         keep_expired: ca.keep_expired.unwrap_or(Span::days(30)),
+        signing_validity: profiles.signing.validity(),
     };
     Ok(Ca {
-        profiles: profiles(ca, request)?,
+        profiles,
         policy: request_policy(request),
         publisher: Arc::new(Publisher::new(authority.clone(), store.clone(), settings)),
         authority,

@@ -13,6 +13,7 @@ use countersign::{
     app::{
         health::{Health, State},
         issue::{Authority, IssueError},
+        publish::{PublishSettings, Publisher},
         renew::{EstSource, RenewError, Source},
         sign::Standing,
     },
@@ -37,7 +38,7 @@ use countersign_core::{
         cert::{Certificate, Subject},
         cmc::{self, FailInfo, Response as Answer},
         extension,
-        profile::Kind,
+        profile::{Kind, Span},
     },
     time::UnixTime,
 };
@@ -71,11 +72,16 @@ async fn cacerts_gives_the_ca_to_everybody() {
 #[tokio::test]
 async fn fullcmc_turns_a_signed_request_into_a_logon_certificate() {
     let bench = Bench::new().await;
-    let signed = bench.site.signed_request(&bench.key);
+    let with_line_end = |octets: &[u8]| BASE64.encode(octets) + "\n";
     // However the base64 is broken into lines (RFC 8951).
-    for body in [BASE64.encode(&signed), BASE64_MIME.encode(&signed), BASE64.encode(&signed) + "\n"]
+    for written in [
+        &|octets: &[u8]| BASE64.encode(octets),
+        &|octets| BASE64_MIME.encode(octets),
+        &with_line_end,
+    ] as [&dyn Fn(&[u8]) -> String; 3]
     {
-        let response = bench.send(full_cmc(body)).await;
+        let signed = bench.site.signed_request(&bench.key);
+        let response = bench.send(full_cmc(written(&signed))).await;
         assert_eq!(response.status(), StatusCode::OK);
         let Answer::Certificates(chain) = answer(response).await else { panic!("refused") };
         let [leaf, ca] = chain.as_slice() else { panic!("{chain:?}") };
@@ -110,7 +116,6 @@ async fn fullcmc_answers_a_refusal_with_a_cmc_response() {
 #[tokio::test]
 async fn fullcmc_wants_its_media_type_and_base64() {
     let bench = Bench::new().await;
-    let signed = BASE64.encode(&bench.site.signed_request(&bench.key));
     for (media_type, code) in [
         ("application/pkcs7-mime", StatusCode::OK),
         ("application/pkcs7-mime; smime-type=\"CMC-Request\"", StatusCode::OK),
@@ -118,8 +123,9 @@ async fn fullcmc_wants_its_media_type_and_base64() {
         ("application/pkcs10", StatusCode::UNSUPPORTED_MEDIA_TYPE),
         ("", StatusCode::UNSUPPORTED_MEDIA_TYPE),
     ] {
+        let signed = BASE64.encode(&bench.site.signed_request(&bench.key));
         let request = Request::post("/.well-known/est/fullcmc").header("Content-Type", media_type);
-        let request = request.body(Body::from(signed.clone())).unwrap();
+        let request = request.body(Body::from(signed)).unwrap();
         assert_eq!(bench.send(request).await.status(), code, "{media_type}");
     }
     assert_eq!(bench.send(full_cmc("%".into())).await.status(), StatusCode::BAD_REQUEST);
@@ -293,6 +299,51 @@ async fn every_issue_is_recorded_and_audited_before_it_is_signed() {
     let [.., intended, refused] = events.as_slice() else { panic!("{events:?}") };
     assert!(matches!(&intended.what, What::IssueIntended { profile, .. } if profile == "logon"));
     assert!(matches!(&refused.what, What::IssueRefused { .. }));
+}
+
+#[tokio::test]
+async fn a_signed_request_is_good_for_one_certificate() {
+    let bench = Bench::new().await;
+    let pkcs10 = logon_request(&bench.key, &Names::default());
+    let signed = bench.site.signed(&pkcs10);
+    bench.issue(&signed).await.unwrap();
+    // As long as anybody vouches for it, whatever is pruned, and whoever signs it anew.
+    let end = bench.site.ra.current().unwrap().certificate().not_after();
+    for now in [NOW, end] {
+        bench.site.set_time(now);
+        bench.site.publisher.prune(now).await.unwrap();
+        let before = bench.records().await;
+        let error = bench.issue(&signed).await.unwrap_err();
+        assert!(matches!(error, IssueError::Submitted), "{error}");
+        let response = bench.send(full_cmc(BASE64.encode(&bench.site.signed(&pkcs10)))).await;
+        assert_eq!(response.status(), StatusCode::BAD_REQUEST);
+        let Answer::Refused { fail_info, text, .. } = answer(response).await else {
+            panic!("issued")
+        };
+        assert_eq!(fail_info, Some(FailInfo::BAD_REQUEST));
+        assert!(text.unwrap().contains("log on again"));
+        assert_eq!(bench.records().await, before);
+        assert!(matches!(bench.last_event(), What::IssueRefused { .. }));
+    }
+    // The next logon has a request of its own.
+    bench.issue(&bench.site.signed_request(&bench.key)).await.unwrap();
+}
+
+#[tokio::test]
+async fn records_outlive_what_a_signing_certificate_vouched_for() {
+    let bench = Bench::new().await;
+    let issued = bench.issue(&bench.site.signed_request(&bench.key)).await.unwrap();
+    let settings = PublishSettings {
+        file: bench.site.directory.path().join("other.crl"),
+        validity: Span::hours(1),
+        keep_expired: Span::hours(1),
+        signing_validity: Span::days(2),
+    };
+    let authority = bench.site.ca.authority.clone();
+    let publisher = Publisher::new(authority, bench.site.store.clone(), settings);
+    let kept_until = issued.not_after().plus(3 * 86_400);
+    assert_eq!(publisher.prune(kept_until).await.unwrap(), 0);
+    assert_eq!(publisher.prune(kept_until.plus(1)).await.unwrap(), 1);
 }
 
 #[tokio::test]

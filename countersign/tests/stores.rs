@@ -5,8 +5,8 @@
 use std::{collections::HashSet, future::Future, sync::Arc};
 
 use countersign::store::{
-    CertificateRecord, Committed, SealedSecret, Store, StoreError, embedded::Embedded,
-    memory::Memory,
+    CERTIFICATE_REQUEST, CertificateRecord, Committed, SealedSecret, Store, StoreError,
+    embedded::Embedded, memory::Memory,
 };
 use countersign_core::domain::{
     account::{Account, Authentication, Person, Validity},
@@ -40,6 +40,8 @@ macro_rules! contract {
             goes_on_where_a_removed_token_stopped,
             lists_accounts_and_tokens_page_by_page,
             keeps_certificates_until_they_are_pruned,
+            takes_one_certificate_of_an_account_per_request,
+            takes_one_of_32_certificates_for_the_same_request,
             never_gives_a_number_twice,
         );
     };
@@ -306,6 +308,47 @@ async fn keeps_certificates_until_they_are_pruned(store: Arc<impl Store>) {
     assert_eq!(store.certificates(None, 9).await.unwrap(), [revoked]);
 }
 
+async fn takes_one_certificate_of_an_account_per_request(store: Arc<impl Store>) {
+    let for_request = |serial: &str, not_after, account| CertificateRecord {
+        account,
+        request_sha256: "ab".into(),
+        ..certificate(serial, not_after)
+    };
+    let (alice, bob) = (Some(account_id(1)), Some(account_id(2)));
+    // Those of the infrastructure are renewed for the same key, and stand in nobody's way.
+    for serial in ["0a", "0b"] {
+        store.insert_certificate(for_request(serial, 10, None)).await.unwrap();
+    }
+    store.insert_certificate(for_request("0c", 20, alice)).await.unwrap();
+    for account in [alice, bob] {
+        let again = store.insert_certificate(for_request("0d", 30, account)).await;
+        let refused = matches!(
+            &again,
+            Err(StoreError::Exists { what: CERTIFICATE_REQUEST, id }) if id == "ab"
+        );
+        assert!(refused, "{again:?}");
+    }
+    store.insert_certificate(for_request("0e", 30, None)).await.unwrap();
+    assert_eq!(store.certificates(None, 9).await.unwrap().len(), 4);
+
+    assert_eq!(store.prune_certificates(UnixTime(20)).await.unwrap(), 2);
+    assert!(store.insert_certificate(for_request("0d", 30, alice)).await.is_err());
+    assert_eq!(store.prune_certificates(UnixTime(21)).await.unwrap(), 1);
+    store.insert_certificate(for_request("0d", 30, alice)).await.unwrap();
+    assert!(store.insert_certificate(for_request("0f", 30, bob)).await.is_err());
+}
+
+async fn takes_one_of_32_certificates_for_the_same_request(store: Arc<impl Store>) {
+    let taken = all_at_once(32, |number| {
+        let store = Arc::clone(&store);
+        let record = certificate(&format!("{number:02x}"), 10);
+        let record = CertificateRecord { request_sha256: "ab".into(), ..record };
+        async move { store.insert_certificate(record).await.is_ok() }
+    });
+    assert_eq!(taken.await.into_iter().filter(|taken| *taken).count(), 1);
+    assert_eq!(store.certificates(None, 99).await.unwrap().len(), 1);
+}
+
 async fn never_gives_a_number_twice(store: Arc<impl Store>) {
     let numbers = all_at_once(16, |_| {
         let store = Arc::clone(&store);
@@ -400,7 +443,7 @@ fn certificate(serial: &str, not_after: u64) -> CertificateRecord {
         profile: "logon".into(),
         subject: "CN=alice".into(),
         account: Some(account_id(1)),
-        request_sha256: "00".into(),
+        request_sha256: format!("request {serial}"),
         signer_serial: None,
         not_before: UnixTime(1),
         not_after: UnixTime(not_after),

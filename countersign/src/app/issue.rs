@@ -38,7 +38,7 @@ use crate::{
     audit::Audit,
     certificate::readable,
     signer::{Signer, SignerError},
-    store::{CertificateRecord, Store, StoreError},
+    store::{CERTIFICATE_REQUEST, CertificateRecord, Store, StoreError},
     vault,
 };
 
@@ -112,6 +112,15 @@ pub enum IssueError {
         /// disabled, expired, not yet valid.
         state: &'static str,
     },
+    /// Peer: a certificate was issued, or about to be, for this very request.
+    ///
+    /// A client whose answer got lost hears it too: one one-time password is
+    /// good for one certificate, and nobody can tell the two cases apart.
+    #[error(
+        "this certificate request was submitted before, and a request is good for one certificate; \
+         log on again with a new request and the next one-time password"
+    )]
+    Submitted,
     /// Operator: the account lacks what a certificate needs.
     #[error("the account {name}: {cause}")]
     Account {
@@ -386,7 +395,7 @@ impl Ca {
             not_after,
             revoked: None,
         };
-        self.store.insert_certificate(record.clone()).await?;
+        self.store.insert_certificate(record.clone()).await.map_err(IssueError::of_record)?;
         let CertificateRecord { serial, profile, subject, request_sha256, .. } = record;
         let intended =
             What::IssueIntended { serial: serial.clone(), profile, subject, request_sha256 };
@@ -411,6 +420,17 @@ impl Ca {
 }
 
 impl IssueError {
+    fn of_record(error: StoreError) -> Self {
+        match error {
+            StoreError::Exists { what: CERTIFICATE_REQUEST, .. } => Self::Submitted,
+            error @ (StoreError::Exists { .. }
+            | StoreError::NameTaken { .. }
+            | StoreError::NotFound { .. }
+            | StoreError::Unusable { .. }
+            | StoreError::Damaged { .. }) => Self::Store(error),
+        }
+    }
+
     /// Whether the peer could not have done better: the CA or its operator failed.
     #[must_use]
     pub fn is_ours(&self) -> bool {
@@ -421,7 +441,8 @@ impl IssueError {
             | Self::Refused(_)
             | Self::NoUpn
             | Self::NoAccount(_)
-            | Self::AccountClosed { .. } => false,
+            | Self::AccountClosed { .. }
+            | Self::Submitted => false,
             Self::Certificate(error) => !matches!(error, CertificateError::Key),
             Self::Account { .. } | Self::Authority(_) | Self::Store(_) | Self::Key(_) => true,
         }
@@ -433,7 +454,7 @@ impl IssueError {
         match self {
             Self::NotVouched(error) => error.fail_info(),
             Self::NoPossession => FailInfo::POP_FAILED,
-            Self::Request(_) | Self::NoUpn => FailInfo::BAD_REQUEST,
+            Self::Request(_) | Self::NoUpn | Self::Submitted => FailInfo::BAD_REQUEST,
             Self::Refused(_) | Self::NoAccount(_) | Self::AccountClosed { .. } => {
                 FailInfo::BAD_IDENTITY
             }
@@ -450,9 +471,11 @@ impl IssueError {
     #[must_use]
     pub fn text_for_peer(&self) -> String {
         match self {
-            Self::NotVouched(_) | Self::Request(_) | Self::NoPossession | Self::NoUpn => {
-                self.to_string()
-            }
+            Self::NotVouched(_)
+            | Self::Request(_)
+            | Self::NoPossession
+            | Self::NoUpn
+            | Self::Submitted => self.to_string(),
             Self::Refused(_) | Self::NoAccount(_) | Self::AccountClosed { .. } => {
                 "the certificate request was refused".into()
             }

@@ -42,8 +42,11 @@ pub struct PublishSettings {
     pub file: PathBuf,
     /// How long a list is valid; it is signed anew at half of that.
     pub validity: Span,
-    /// How long the records of expired certificates are kept.
+    /// How long the records of expired certificates are kept, at least.
     pub keep_expired: Span,
+    /// How long a signing certificate is valid. What it signed can be submitted
+    /// all that time, and only a record tells that it was submitted before.
+    pub signing_validity: Span,
 }
 
 /// Why nothing was published.
@@ -149,9 +152,12 @@ impl Publisher {
     ///
     /// The store cannot be written.
     pub async fn prune(&self, now: UnixTime) -> Result<u64, StoreError> {
-        // What a list in force names must stay until that list has run out.
-        let keep = self.settings.keep_expired.max(self.settings.validity);
-        self.store.prune_certificates(now.minus(keep.as_seconds())).await
+        let PublishSettings { keep_expired, validity, signing_validity, .. } = self.settings;
+        // What a list in force names must stay until that list has run out, and
+        // what was issued for a request until nobody vouches for it any more.
+        let vouched = signing_validity.as_seconds().saturating_add(Span::days(1).as_seconds());
+        let keep = keep_expired.max(validity).as_seconds().max(vouched);
+        self.store.prune_certificates(now.minus(keep)).await
     }
 
     /// Publishes and prunes until `stop`. A failure is logged, and tried again.

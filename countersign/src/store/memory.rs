@@ -16,7 +16,9 @@ use countersign_core::domain::{
     token::Token,
 };
 
-use super::{Answer, CertificateRecord, Committed, SealedSecret, Store, StoreError};
+use super::{
+    Answer, CERTIFICATE_REQUEST, CertificateRecord, Committed, SealedSecret, Store, StoreError,
+};
 
 /// A store that forgets everything when it is dropped.
 #[derive(Debug, Default)]
@@ -109,6 +111,13 @@ impl Store for Memory {
         let mut state = self.state();
         if state.certificates.contains_key(&serial) {
             return ready(Err(StoreError::exists("certificate", serial)));
+        }
+        let is_same_request = |other: &CertificateRecord| {
+            other.account.is_some() && other.request_sha256 == certificate.request_sha256
+        };
+        if certificate.account.is_some() && state.certificates.values().any(is_same_request) {
+            let request = certificate.request_sha256;
+            return ready(Err(StoreError::exists(CERTIFICATE_REQUEST, request)));
         }
         state.certificates.insert(serial, certificate);
         ready(Ok(()))

@@ -77,6 +77,11 @@ pub trait Store: Send + Sync + 'static {
     fn tokens(&self, after: Option<TokenId>, limit: usize) -> Answer<'_, Vec<Token>>;
 
     /// Records a certificate that is about to be signed. Its serial number must be new.
+    ///
+    /// One that is for an account must have a request of its own: a request
+    /// that another such record names is refused as an existing
+    /// [`CERTIFICATE_REQUEST`], until that record is pruned. So a countersigned
+    /// request is good for one certificate, however often it is submitted.
     fn insert_certificate(&self, certificate: CertificateRecord) -> Answer<'_, ()>;
     /// Marks a certificate as revoked; the first time counts.
     fn revoke_certificate(&self, serial: String, at: UnixTime) -> Answer<'_, ()>;
@@ -128,6 +133,9 @@ pub struct CertificateRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revoked: Option<UnixTime>,
 }
+
+/// What [`StoreError::Exists`] calls a request that a certificate was recorded for before.
+pub const CERTIFICATE_REQUEST: &str = "certificate request";
 
 /// What can go wrong with a store, grouped by whose fault it is.
 #[derive(Debug, thiserror::Error)]

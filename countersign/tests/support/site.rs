@@ -90,6 +90,7 @@ impl Site {
             file: directory.path().join("ca.crl"),
             validity: Span::days(1),
             keep_expired: Span::days(30),
+            signing_validity: Span::days(2),
         };
         let publisher = Arc::new(Publisher::new(authority.clone(), store.clone(), settings));
         publisher.publish(now).await.unwrap();

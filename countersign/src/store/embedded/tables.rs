@@ -16,7 +16,7 @@ use redb::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::journal::{CounterKey, CounterValue, KEY_LENGTH, Mark, StoreIdentity};
-use crate::store::{CertificateRecord, SealedSecret, StoreError};
+use crate::store::{CERTIFICATE_REQUEST, CertificateRecord, SealedSecret, StoreError};
 
 /// An account as it is kept.
 #[derive(Debug, Serialize, Deserialize)]
@@ -63,6 +63,8 @@ pub(super) struct Tables<'t> {
     tokens: Table<'t, Id, Json>,
     counters: Table<'t, &'static [u8; KEY_LENGTH], CounterValue>,
     certificates: Table<'t, &'static str, Json>,
+    /// The certificate that was recorded for a request, by the request's SHA-256.
+    requests: Table<'t, &'static str, &'static str>,
     expiries: Table<'t, (u64, &'static str), ()>,
     numbers: Table<'t, &'static str, u64>,
     meta: Table<'t, &'static str, Json>,
@@ -152,6 +154,7 @@ impl<'t> Tables<'t> {
             tokens: transaction.open_table(TOKENS).map_err(fault)?,
             counters: transaction.open_table(COUNTERS).map_err(fault)?,
             certificates: transaction.open_table(CERTIFICATES).map_err(fault)?,
+            requests: transaction.open_table(REQUESTS).map_err(fault)?,
             expiries: transaction.open_table(EXPIRIES).map_err(fault)?,
             numbers: transaction.open_table(NUMBERS).map_err(fault)?,
             meta: transaction.open_table(META).map_err(fault)?,
@@ -359,6 +362,13 @@ impl<'t> Tables<'t> {
         if self.certificates.get(serial).map_err(fault)?.is_some() {
             return Err(StoreError::exists("certificate", serial));
         }
+        if certificate.account.is_some() {
+            let request = certificate.request_sha256.as_str();
+            if self.requests.get(request).map_err(fault)?.is_some() {
+                return Err(StoreError::exists(CERTIFICATE_REQUEST, request));
+            }
+            self.requests.insert(request, serial).map_err(fault)?;
+        }
         self.expiries.insert((certificate.not_after.0, serial), ()).map_err(fault)?;
         self.put_certificate(certificate)
     }
@@ -397,7 +407,12 @@ impl<'t> Tables<'t> {
         let expired = expired.collect::<Result<Vec<_>, StoreError>>()?;
         for (not_after, serial) in &expired {
             self.expiries.remove((*not_after, serial.as_str())).map_err(fault)?;
-            self.certificates.remove(serial.as_str()).map_err(fault)?;
+            let removed = self.certificates.remove(serial.as_str()).map_err(fault)?;
+            let Some(removed) = removed else { continue };
+            let removed: CertificateRecord = parse(removed.value(), "certificate")?;
+            if removed.account.is_some() {
+                self.requests.remove(removed.request_sha256.as_str()).map_err(fault)?;
+            }
         }
         Ok(expired.len() as u64)
     }
@@ -483,6 +498,7 @@ const TOKENS: TableDefinition<'_, Id, Json> = TableDefinition::new("tokens");
 const COUNTERS: TableDefinition<'_, &[u8; KEY_LENGTH], CounterValue> =
     TableDefinition::new("counters");
 const CERTIFICATES: TableDefinition<'_, &str, Json> = TableDefinition::new("certificates");
+const REQUESTS: TableDefinition<'_, &str, &str> = TableDefinition::new("certificate-requests");
 const EXPIRIES: TableDefinition<'_, (u64, &str), ()> = TableDefinition::new("certificate-expiries");
 const NUMBERS: TableDefinition<'_, &str, u64> = TableDefinition::new("numbers");
 const META: TableDefinition<'_, &str, Json> = TableDefinition::new("meta");
