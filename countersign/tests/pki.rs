@@ -5,17 +5,21 @@
 use std::{
     path::{Path, PathBuf},
     process::{Command, Output},
+    sync::Arc,
 };
 
-use countersign::signer::{
-    Signer,
-    file::{AwsVerify, FileSigner, KeySpec},
+use countersign::{
+    app::sign::{Ra, RaSettings, SigningCertificate},
+    signer::{
+        Signer,
+        file::{AwsVerify, FileSigner, KeySpec},
+    },
 };
 use countersign_core::pki::{
     algorithm::Digest,
     cert::{Certificate, Subject},
-    cmc::{self, Trust, Wrapping},
-    cms,
+    cmc::{self, CmcError, Trust, Wrapping},
+    cms, oid,
     profile::Kind,
 };
 use x509_cert::name::Name;
@@ -210,6 +214,61 @@ async fn a_streamed_request_of_openssl_is_vouched_for() {
     };
     let vouched = cmc::vouch(&octets, &trust).unwrap();
     assert_eq!(vouched.signer().dns_names(), [RA_HOST]);
+}
+
+#[tokio::test]
+async fn openssl_signs_over_sha1_octet_by_octet_as_we_do() {
+    let bench = Bench::new(KeySpec::P256, KeySpec::P256).await;
+    for spec in [KeySpec::Rsa2048, KeySpec::Rsa3072] {
+        let key = FileSigner::generate(spec).unwrap();
+        let key_file = bench.site.directory.path().join(format!("{spec}.key"));
+        key.save(&key_file).unwrap();
+        let message = bench.file("message", b"signed attributes");
+        let output = bench.openssl(&["dgst", "-sha1", "-sign", name(&key_file), name(&message)]);
+        assert!(output.status.success(), "{output:?}");
+        assert_eq!(key.sign(Digest::Sha1, b"signed attributes").unwrap(), output.stdout);
+    }
+}
+
+#[tokio::test]
+async fn with_sha1_a_signed_request_is_over_sha1_in_all_four_places() {
+    let mut bench = Bench::new(KeySpec::P256, KeySpec::Rsa2048).await;
+    let signing = bench.site.ra.current().unwrap();
+    let key = FileSigner::load(&bench.site.renewer.files.key).unwrap();
+    let certificate = signing.certificate().clone();
+    let settings = RaSettings { sha1: true, client_info: None };
+    let ra = Ra::new(settings, bench.site.audit.clone());
+    ra.install(SigningCertificate::new(certificate, Vec::new(), Arc::new(key)).unwrap());
+    bench.site.ra = Arc::new(ra);
+    let signed = bench.site.signed_request(&bench.key);
+
+    let file = bench.file("sha1.cms", &signed);
+    let output = bench.openssl(&["cms", "-cmsout", "-print", "-inform", "DER", "-in", name(&file)]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    // digestAlgorithms has one entry, and each of the two signers its own.
+    assert_eq!(text.matches("algorithm: sha1 (1.3.14.3.2.26)\n").count(), 3, "{text}");
+    assert_eq!(text.matches("algorithm: rsaEncryption (1.2.840.113549.1.1.1)\n").count(), 2);
+    assert_eq!(text.matches("algorithm: id-alg-noSignature").count(), 1, "{text}");
+
+    let message = cms::SignedData::read(&signed).unwrap();
+    let [placeholder, signer] = message.signers() else { panic!("two signers") };
+    for one in [placeholder, signer] {
+        assert_eq!(one.digest(), Some(Digest::Sha1));
+        // The message digest within the signed attributes.
+        one.check_content(oid::PKI_DATA, message.content().unwrap()).unwrap();
+    }
+    assert!(placeholder.is_placeholder());
+    assert!(signer.is_signed_by(signing.certificate(), &AwsVerify), "the fourth is the signature");
+
+    let trust = |allow_sha1| Trust {
+        ca: bench.site.ca.authority.certificate(),
+        verify: &AwsVerify,
+        is_revoked: &|_| false,
+        allow_sha1,
+        now: NOW,
+    };
+    assert!(cmc::vouch(&signed, &trust(true)).is_ok());
+    assert!(matches!(cmc::vouch(&signed, &trust(false)), Err(CmcError::WeakDigest)));
 }
 
 #[tokio::test]

@@ -30,6 +30,7 @@ use self::{
         UpstreamSettings,
     },
 };
+use crate::signer::file::KeySpec;
 
 pub mod file;
 pub mod radius;
@@ -174,7 +175,7 @@ fn check(file: ConfigFile, path: &Path, base: &Path) -> Result<Config, Wrong> {
             .collect::<Result<_, _>>()?,
         request: file.request,
         otpce: file.otpce.map(|otpce| check_otpce(otpce, base)).transpose()?,
-        ra: file.ra.map(|ra| resolve_ra(ra, base)),
+        ra: file.ra.map(|ra| check_ra(ra, base)).transpose()?,
         ca: file.ca.map(|ca| check_ca(ca, base)).transpose()?,
         est: file.est.map(|est| EstFile { tls: resolve_tls(est.tls, base), ..est }),
         http: file.http,
@@ -334,14 +335,21 @@ fn check_ca(file: CaFile, base: &Path) -> Result<CaFile, Wrong> {
     })
 }
 
-fn resolve_ra(file: RaFile, base: &Path) -> RaFile {
+fn check_ra(file: RaFile, base: &Path) -> Result<RaFile, Wrong> {
+    if file.sha1 && matches!(file.key_type, KeySpec::P256 | KeySpec::P384) {
+        let cause = format!(
+            "it needs an RSA key, and key-type is {}; set key-type = \"rsa-2048\" and renew the signing certificate",
+            file.key_type
+        );
+        return wrong("ra.sha1", cause);
+    }
     let est = file.est.map(|est| file::RaEstFile {
         trust: base.join(est.trust),
         certificate: base.join(est.certificate),
         key: base.join(est.key),
         ..est
     });
-    RaFile { certificate: base.join(file.certificate), key: base.join(file.key), est, ..file }
+    Ok(RaFile { certificate: base.join(file.certificate), key: base.join(file.key), est, ..file })
 }
 
 fn resolve_tls(file: TlsFile, base: &Path) -> TlsFile {

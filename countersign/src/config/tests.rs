@@ -94,6 +94,11 @@ fn values_that_make_no_sense_are_named_by_their_key() {
         ("path = \"/otpce\"", "path = \"otpce\"", "does not begin with /"),
         (r"otp.example.com:8444\Example CA", "otp.example.com", r"not of the form 'host\CA name'"),
         ("http://otp", "https://otp", "fetched over plain http://"),
+        (
+            "key-type = \"rsa-2048\"",
+            "key-type = \"p-256\"\nsha1 = true",
+            "ra.sha1: it needs an RSA key, and key-type is p-256",
+        ),
     ] {
         let error = with(line, instead).unwrap_err();
         assert!(error.contains(expected), "{line} -> {instead}: {error}");

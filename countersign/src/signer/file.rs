@@ -1,8 +1,9 @@
 //! Private keys in PKCS#8 PEM files, and the verification of signatures.
 //!
 //! The library signs over the digest that belongs to an elliptic curve (P-256
-//! with SHA-256, P-384 with SHA-384) and never over SHA-1. Whoever asks for
-//! something else gets [`SignerError::Refused`]; verifying knows more.
+//! with SHA-256, P-384 with SHA-384); over SHA-1 we sign ourselves, with RSA
+//! keys only. Whoever asks for something else gets [`SignerError::Refused`];
+//! verifying knows more.
 
 use std::{fmt, fs, path::Path, str::FromStr};
 
@@ -21,7 +22,7 @@ use countersign_core::{
     secret::Secret,
 };
 
-use super::{Signer, SignerError};
+use super::{Signer, SignerError, sha1};
 use crate::vault;
 
 /// A private key held in memory, made here or read from a PKCS#8 file.
@@ -170,6 +171,9 @@ impl Signer for FileSigner {
 
     fn sign(&self, digest: Digest, message: &[u8]) -> Result<Vec<u8>, SignerError> {
         let signature = match (&self.key, digest) {
+            (PrivateKey::Rsa(_), Digest::Sha1) => {
+                sha1::sign(self.pkcs8()?.expose_bytes(), &self.public, message)
+            }
             (PrivateKey::Rsa(key), Digest::Sha256) => {
                 sign_rsa(key, &signature::RSA_PKCS1_SHA256, message)
             }
@@ -183,7 +187,7 @@ impl Signer for FileSigner {
                 let signature = key.sign(&SystemRandom::new(), message).ok();
                 signature.map(|signature| signature.as_ref().to_vec())
             }
-            (PrivateKey::Rsa(_) | PrivateKey::P256(_) | PrivateKey::P384(_), _) => None,
+            (PrivateKey::P256(_) | PrivateKey::P384(_), _) => None,
         };
         signature.ok_or(SignerError::Refused { kind: self.kind, digest })
     }
@@ -335,12 +339,13 @@ mod tests {
     }
 
     #[test]
-    fn refuses_digests_that_the_library_does_not_sign_over() {
+    fn refuses_digests_that_a_curve_does_not_sign_over() {
         let refused = |spec, digest| {
             let signer = FileSigner::generate(spec).unwrap();
             matches!(signer.sign(digest, b"message"), Err(SignerError::Refused { .. }))
         };
-        assert!(refused(KeySpec::Rsa2048, Digest::Sha1));
+        assert!(!refused(KeySpec::Rsa2048, Digest::Sha1));
+        assert!(refused(KeySpec::P256, Digest::Sha1));
         assert!(refused(KeySpec::P256, Digest::Sha384));
         assert!(refused(KeySpec::P384, Digest::Sha256));
         assert!(!refused(KeySpec::P384, Digest::Sha384));

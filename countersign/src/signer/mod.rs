@@ -6,6 +6,7 @@ use countersign_core::pki::algorithm::{Digest, KeyKind};
 
 pub mod file;
 pub mod pkcs12;
+mod sha1;
 
 /// A private key that signs. The CA, the RA and the client's key are such.
 pub trait Signer: Send + Sync + 'static {
