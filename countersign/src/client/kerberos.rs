@@ -1,14 +1,19 @@
 //! kinit with PKINIT: the key is handed over in memory (RFC 4556).
 //!
-//! Certificate and key are written to anonymous memory files, and kinit opens
-//! them by the numbers it inherits. Neither ever has a name on a disk.
+//! Certificate and key are written to anonymous memory files that are closed at
+//! exec, so no program that happens to be started meanwhile inherits them. kinit
+//! opens them among the files of this process, which it may do as the same user.
+//! Neither ever has a name on a disk.
+//!
+//! A process that is not dumpable has files that root alone can open, so this is
+//! for the command line and not for the daemon, which makes itself so.
 
 use std::{
     fs::File,
     io::{self, Write},
     os::fd::AsRawFd,
     path::PathBuf,
-    process::Stdio,
+    process::{self, Stdio},
 };
 
 use countersign_core::{pki::cert::Certificate, secret::Secret};
@@ -91,11 +96,11 @@ impl Kinit<'_> {
         let anchors: String = self.anchors.iter().map(Certificate::to_pem).collect();
         let anchors = memory_file(&anchors)?;
 
-        let identity = format!("{},{}", inherited(&certificate), inherited(&key));
+        let identity = format!("{},{}", path(&certificate), path(&key));
         let mut command = self.command("kinit");
         command
             .args(["-X", &format!("X509_user_identity=FILE:{identity}")])
-            .args(["-X", &format!("X509_anchors=FILE:{}", inherited(&anchors))])
+            .args(["-X", &format!("X509_anchors=FILE:{}", path(&anchors))])
             .arg(self.principal)
             // The trace is where the KDC's own error stands; kinit goes on to
             // ask for a password, which there is none to read.
@@ -150,16 +155,17 @@ impl KdcError {
     }
 }
 
-/// Not closed at exec: the program that is started opens it by its number.
+/// Closed at exec: whoever is to read it opens it by its [`path`].
 fn memory_file(content: &str) -> Result<File, KinitError> {
-    let file = memfd_create("countersign", MemfdFlags::empty());
+    let file = memfd_create("countersign", MemfdFlags::CLOEXEC);
     let mut file = File::from(file.map_err(|error| KinitError::Memory(error.into()))?);
     file.write_all(content.as_bytes()).map_err(KinitError::Memory)?;
     Ok(file)
 }
 
-fn inherited(file: &File) -> String {
-    format!("/proc/self/fd/{}", file.as_raw_fd())
+/// Where another process of the same user opens it, as long as it is open here.
+fn path(file: &File) -> String {
+    format!("/proc/{}/fd/{}", process::id(), file.as_raw_fd())
 }
 
 async fn run(program: &'static str, mut command: Command) -> Result<(bool, String), KinitError> {

@@ -221,6 +221,20 @@ async fn without_a_kdc_kinit_says_so() {
     assert!(!error.contains("PRIVATE KEY"), "{error}");
 }
 
+#[tokio::test]
+async fn what_is_started_meanwhile_does_not_inherit_the_key_but_kinit_can_open_it() {
+    let file = memory_file("the key").unwrap();
+    let run = async |program: &str, arguments: &[&str]| {
+        let output = Command::new(program).args(arguments).output().await.unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let inherited = run("ls", &["-l", "/proc/self/fd"]).await;
+    assert!(inherited.contains("/proc/") && !inherited.contains("memfd"), "{inherited}");
+    // Twice, from its beginning each time.
+    let path = path(&file);
+    assert_eq!(run("cat", &[&path, &path]).await, "the keythe key");
+}
+
 #[test]
 fn the_word_of_the_kdc_is_found_in_the_trace() {
     let line = "[1234] 1700000000.1: Received error from KDC: -1765328322/Client not trusted";
