@@ -13,9 +13,12 @@
 //!   user who comes back later starts afresh.
 //! * Attempts while throttled or locked are not looked at and not counted, so a
 //!   guesser cannot keep an account locked by knocking on it.
-//! * A last failure that lies ahead of `now` means that the clock went back. It is
-//!   taken to have happened now, and [`anchored`] is to be stored: the wait starts
-//!   over once, it neither ends at once nor lasts until the clock catches up.
+//! * Attempts are decided in another order than they came, so a last failure may
+//!   lie a little ahead of `now`. It stays where it is: time does not go back for an
+//!   attempt that was held up.
+//! * One that lies more than [`OUT_OF_ORDER`] ahead means that the clock went back.
+//!   It is taken to have happened now, and [`anchored`] is to be stored: the wait
+//!   starts over once, it neither ends at once nor lasts until the clock catches up.
 
 use serde::{Deserialize, Serialize};
 
@@ -66,9 +69,9 @@ pub fn after_failure(
     policy: &LockoutPolicy,
     now: UnixTime,
 ) -> FailureCounter {
-    let before =
-        if is_forgotten(anchored(counter, now).last, policy, now) { 0 } else { counter.failures };
-    FailureCounter { failures: before.saturating_add(1), last: now }
+    let FailureCounter { failures, last } = anchored(counter, now);
+    let before = if is_forgotten(last, policy, now) { 0 } else { failures };
+    FailureCounter { failures: before.saturating_add(1), last: last.max(now) }
 }
 
 /// The count after a success.
@@ -77,10 +80,11 @@ pub fn after_success(counter: FailureCounter) -> FailureCounter {
     if counter.failures == 0 { counter } else { FailureCounter::default() }
 }
 
-/// The count with a last failure that does not lie ahead of `now`.
+/// The count with a last failure that does not lie far ahead of `now`.
 #[must_use]
 pub fn anchored(counter: FailureCounter, now: UnixTime) -> FailureCounter {
-    FailureCounter { last: counter.last.min(now), ..counter }
+    let clock_went_back = counter.last > now.plus(OUT_OF_ORDER);
+    FailureCounter { last: if clock_went_back { now } else { counter.last }, ..counter }
 }
 
 fn is_forgotten(last: UnixTime, policy: &LockoutPolicy, now: UnixTime) -> bool {
@@ -94,6 +98,10 @@ fn wait(failures: u32, policy: &LockoutPolicy) -> u64 {
     let wait = u64::from(policy.throttle_delay) << doublings.min(32);
     wait.min(policy.throttle_max.into())
 }
+
+/// Seconds that an attempt may be held up between its arrival and its decision: while PINs are
+/// hashed, while others are faster.
+pub const OUT_OF_ORDER: u64 = 300;
 
 #[cfg(test)]
 mod tests {
@@ -180,6 +188,17 @@ mod tests {
     fn success_clears_the_count_and_leaves_a_clear_one_alone() {
         assert_eq!(after_success(after(5)), FailureCounter::default());
         assert_eq!(after_success(after(0)), after(0));
+    }
+
+    #[test]
+    fn an_attempt_that_was_held_up_turns_no_lock_back() {
+        let policy = LockoutPolicy::default();
+        for held_up in [1, 60, OUT_OF_ORDER] {
+            let late = START.minus(held_up);
+            assert_eq!(anchored(after(10), late), after(10), "{held_up}");
+            assert_eq!(after_failure(after(9), &policy, late), after(10), "{held_up}");
+            assert_eq!(gate(after(10), &policy, late), locked(900), "{held_up}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use countersign_core::domain::{
     account::Account,
     attempt::Attempt,
+    counter::{Change, Move},
     event::{Event, What},
     id::{AccountId, TokenId},
     name::LoginName,
@@ -94,8 +95,14 @@ impl Authenticator {
             let (verdict, change) = match decision {
                 Decision::Settled { verdict, change } => (verdict, change),
                 Decision::Ask { upstream, token } => {
+                    let counted = self.upstream_change(&subject, token, Outcome::Rejected, attempt);
+                    match self.store.commit(counted.clone()).await {
+                        Ok(Committed::Done) => {}
+                        Ok(Committed::Conflict) => continue,
+                        Err(error) => return store_failed(&error, account),
+                    }
                     let verdict = self.ask(&upstream, token, &subject.account, attempt).await;
-                    self.count(verdict, attempt).await;
+                    self.settle(verdict, counted, attempt).await;
                     return verdict;
                 }
             };
@@ -161,29 +168,49 @@ impl Authenticator {
 }
 
 impl Authenticator {
-    /// Counts what an upstream said about a remote token, so that guessing at it is slowed
-    /// down and locked out like guessing at any other. A counter that cannot be moved does
-    /// not change the upstream's word.
-    async fn count(&self, verdict: Verdict, attempt: &Attempt) {
-        for _ in 0..MAX_ROUNDS {
-            let subject = match self.store.find(attempt.login.key()).await {
-                Ok(Some(subject)) => subject,
-                Ok(None) => return,
-                Err(error) => return tracing::error!(%error, "an upstream's word was not counted"),
-            };
-            let lockout = &self.policy.lockout;
-            let change =
-                upstream_change(&subject, verdict.token, verdict.outcome, lockout, attempt.at);
-            if change.is_empty() {
-                return;
+    fn upstream_change<S>(
+        &self,
+        subject: &Subject<S>,
+        token: Option<TokenId>,
+        outcome: Outcome,
+        attempt: &Attempt,
+    ) -> Change {
+        upstream_change(subject, token, outcome, &self.policy.lockout, attempt.at)
+    }
+
+    /// A guess at a remote token was counted as a failure before the upstream was asked, so
+    /// that guesses made at once cannot all pass. An acceptance clears the count, and what was
+    /// no decision takes the one failure back. A counter that cannot be moved now does not
+    /// change the upstream's word.
+    async fn settle(&self, verdict: Verdict, counted: Change, attempt: &Attempt) {
+        let result = match verdict.outcome {
+            Outcome::Rejected => return,
+            Outcome::Accepted => self.clear(verdict, attempt).await,
+            Outcome::Challenged | Outcome::Unavailable => {
+                self.store.commit(taken_back(counted)).await.map(drop)
             }
-            match self.store.commit(change).await {
-                Ok(Committed::Done) => return,
-                Ok(Committed::Conflict) => {}
-                Err(error) => return tracing::error!(%error, "an upstream's word was not counted"),
-            }
+        };
+        if let Err(error) = result {
+            tracing::error!(%error, "an upstream's word was not counted");
         }
     }
+
+    async fn clear(&self, verdict: Verdict, attempt: &Attempt) -> Result<(), StoreError> {
+        for _ in 0..MAX_ROUNDS {
+            let Some(subject) = self.store.find(attempt.login.key()).await? else { break };
+            let change = self.upstream_change(&subject, verdict.token, verdict.outcome, attempt);
+            if self.store.commit(change).await? == Committed::Done {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The move that undoes a move, if nobody moved further meanwhile.
+fn taken_back(change: Change) -> Change {
+    let failures = change.failures.map(|Move { id, from, to }| Move { id, from: to, to: from });
+    Change { failures, tokens: Vec::new() }
 }
 
 fn verdict(outcome: Outcome, reason: Reason, account: Option<AccountId>) -> Verdict {

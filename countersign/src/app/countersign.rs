@@ -52,7 +52,7 @@ struct Failed {
 impl Countersigner {
     /// Answers a request.
     pub async fn countersign(&self, request: SignCertRequest, asked: &Asked) -> SignCertResponse {
-        let login = request.username.clone();
+        let login: String = request.username.chars().take(LoginName::MAX_LENGTH).collect();
         match self.steps(request, asked).await {
             Ok(response) => {
                 tracing::debug!(correlation = %asked.correlation, login, peer = asked.peer, step = "6", "Success");

@@ -4,6 +4,7 @@
 //! who asks: the peer's address and its [`ClientCertificate`].
 
 use std::{
+    convert::Infallible,
     net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -11,7 +12,13 @@ use std::{
 
 use axum::{Router, body::Body};
 use countersign_core::domain::time::UnixTime;
-use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
+use hyper::{
+    Request, Response, StatusCode,
+    body::Incoming,
+    header::{CONNECTION, HeaderValue},
+    server::conn::http1,
+    service::service_fn,
+};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::pki_types::CertificateDer;
 use tokio::{
@@ -100,12 +107,13 @@ impl HttpListener {
         let service = service_fn(|mut request: Request<Incoming>| {
             request.extensions_mut().insert(Peer(peer));
             request.extensions_mut().insert(source.examine(self.clock.now()));
-            self.router.clone().oneshot(request.map(Body::new))
+            self.answer(request.map(Body::new))
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEADER_TIME)
             .max_headers(MAX_HEADERS)
+            .max_buf_size(MAX_BUFFER)
             .serve_connection(TokioIo::new(stream), service);
         let mut connection = std::pin::pin!(connection);
         let result = tokio::select! {
@@ -117,6 +125,21 @@ impl HttpListener {
         };
         if let Err(error) = result {
             tracing::debug!(%peer, %error, "HTTP connection ended");
+        }
+    }
+}
+
+impl HttpListener {
+    /// A request, body and all, has a minute: who holds its body back gets 408.
+    async fn answer(&self, request: Request<Body>) -> Result<Response<Body>, Infallible> {
+        match timeout(REQUEST_TIME, self.router.clone().oneshot(request)).await {
+            Ok(answer) => answer,
+            Err(_) => {
+                let mut response = Response::new(Body::empty());
+                *response.status_mut() = StatusCode::REQUEST_TIMEOUT;
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                Ok(response)
+            }
         }
     }
 }
@@ -152,10 +175,14 @@ const EXAMINED_FOR: u64 = 30;
 const MAX_CONNECTIONS: usize = 4096;
 /// Header lines of a request.
 const MAX_HEADERS: usize = 64;
+/// Octets that one connection buffers; the head of a request fits in it.
+const MAX_BUFFER: usize = 64 * 1024;
 /// How long a TLS handshake may take.
 const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 /// How long the head of a request may take; an idle connection is closed after it.
 const HEADER_TIME: Duration = Duration::from_secs(60);
+/// How long a request may take from its head to its answer.
+const REQUEST_TIME: Duration = Duration::from_secs(60);
 /// How long requests in flight may take when the daemon stops.
 const DRAIN_TIME: Duration = Duration::from_secs(10);
 /// The pause after a failed accept, which is out of file descriptors more often than not.

@@ -75,8 +75,9 @@ impl Otpce {
         check_method(request.method())?;
         self.check_version(request.headers())?;
         check_media_type(request.headers())?;
-        let at = self.clock.now();
         let body = read_body(request.into_body()).await?;
+        // Not before the body is here: a client that holds it back would choose the time step.
+        let at = self.clock.now();
         let request = SignCertRequest::read(&body)
             .map_err(|error| Refused(StatusCode::BAD_REQUEST, error.to_string()))?;
         let asked = Asked { peer, correlation, at };

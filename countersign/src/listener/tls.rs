@@ -7,7 +7,10 @@
 
 use std::sync::Arc;
 
-use countersign_core::{domain::time::UnixTime, pki::cert::Certificate};
+use countersign_core::{
+    domain::time::UnixTime,
+    pki::{cert::Certificate, oid},
+};
 use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, ServerConfig,
     SignatureScheme,
@@ -164,6 +167,9 @@ impl Examiner {
         if self.is_revoked_here(&certificate) {
             return ClientCertificate::Refused(Refusal::Revoked);
         }
+        if is_for_logon(&certificate) {
+            return ClientCertificate::Refused(Refusal::Untrusted);
+        }
         ClientCertificate::Trusted(Arc::new(Machine::of(&certificate)))
     }
 
@@ -200,6 +206,11 @@ pub fn server_config(
 #[must_use]
 pub fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
+}
+
+/// A user's logon certificate comes from the same CA as those of machines, but is none.
+fn is_for_logon(certificate: &Certificate) -> bool {
+    certificate.extended_key_usage().contains(&oid::SMART_CARD_LOGON)
 }
 
 fn refusal(error: &Error) -> Refusal {
