@@ -176,6 +176,24 @@ impl SignCertResponse {
         Ok(Self::Success { signed_cert_request, issuing_ca })
     }
 
+    /// The optional parts that have a content, in a response that is no success: none should.
+    ///
+    /// [MS-OTPCE] §2.2.3 has them absent or empty. A reader ignores them, and may
+    /// want to tell; the names are ours, so that nothing of the peer's is repeated.
+    #[must_use]
+    pub fn needless_parts(octets: &[u8]) -> Vec<&'static str> {
+        let root = Document::read(octets).and_then(|document| document.into_root(RESPONSE));
+        let Ok(root) = root else { return Vec::new() };
+        if root.attribute("statusCode") == Some("Success") {
+            return Vec::new();
+        }
+        let attributes = ["SignedCertRequest", "certificate"].into_iter();
+        let filled = attributes
+            .filter(|name| root.attribute(name).is_some_and(|value| !value.trim().is_empty()));
+        let has_ca = root.children.iter().any(|child| child.is_ours("IssuingCA"));
+        filled.chain(has_ca.then_some("IssuingCA")).collect()
+    }
+
     /// Writes a response: whatever is optional only on success.
     #[must_use]
     pub fn write(&self) -> String {

@@ -145,6 +145,10 @@ fn read(server: &HttpsUrl, body: &[u8]) -> Result<Signed, OtpceError> {
         Ok(SignCertResponse::OtherError) => Refusal::Other,
         Err(cause) => return Err(OtpceError::Document { server, cause }),
     };
+    let needless = SignCertResponse::needless_parts(body);
+    if !needless.is_empty() {
+        tracing::debug!(%server, %refusal, ?needless, "a failure with parts of a success; ignored");
+    }
     Err(OtpceError::Refused { server, refusal })
 }
 

@@ -266,6 +266,27 @@ fn a_client_refuses_an_unknown_status() {
 }
 
 #[test]
+fn needless_parts_of_a_failure_are_named_and_empty_ones_are_not() {
+    for (rest, expected) in [
+        ("/>", &[][..]),
+        (" SignedCertRequest='' certificate=' '/>", &[]),
+        (" SignedCertRequest='YWJj'/>", &["SignedCertRequest"]),
+        (
+            " certificate='x' SignedCertRequest='y'><IssuingCA>a\\b</IssuingCA></signCertResponse>",
+            &["SignedCertRequest", "certificate", "IssuingCA"],
+        ),
+    ] {
+        for status in ["OtherError", "AuthenticationError", "Success"] {
+            let document =
+                format!("<signCertResponse xmlns='{NAMESPACE}' statusCode='{status}'{rest}");
+            let expected = if status == "Success" { &[] } else { expected };
+            assert_eq!(SignCertResponse::needless_parts(document.as_bytes()), expected, "{rest}");
+        }
+    }
+    assert!(SignCertResponse::needless_parts(b"<nonsense/>").is_empty());
+}
+
+#[test]
 fn failures_are_written_without_the_optional_parts() {
     assert_eq!(
         SignCertResponse::AuthenticationError.write(),
