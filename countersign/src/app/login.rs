@@ -36,7 +36,7 @@ use crate::{
     clock::Clock,
     signer::{
         Signer,
-        file::{FileSigner, KeySpec},
+        file::{AwsVerify, FileSigner, KeySpec},
     },
 };
 
@@ -60,6 +60,8 @@ pub struct Login {
     pub template: Template,
     /// The key to make.
     pub key: KeySpec,
+    /// CAs that may have issued the certificate, besides those that come with it.
+    pub anchors: Vec<Certificate>,
 }
 
 /// Something that was done, for whoever watches.
@@ -160,7 +162,7 @@ impl Login {
         let signed = self.countersign(client, one_time_password, &request, watch).await?;
         check_submission(&signed.signed_cert_request, &request)?;
         let (issued, ca) = self.enrol(client, &signed, key.public_key(), watch).await?;
-        check_certificate(&issued.certificate, clock.now())?;
+        check_certificate(&issued, &self.anchors, clock.now())?;
         let Issued { certificate, chain } = issued;
         Ok(Logon { certificate, chain, key, ca })
     }
@@ -322,11 +324,30 @@ fn check_submission(signed: &[u8], request: &[u8]) -> Result<(), LoginError> {
     if is_ours { Ok(()) } else { Err(LoginError::NoSubmission { cause: cause() }) }
 }
 
-fn check_certificate(certificate: &Certificate, now: UnixTime) -> Result<(), LoginError> {
-    match certificate.is_valid_at(now) {
-        true => Ok(()),
-        false => Err(LoginError::Certificate { cause: validity(certificate, now) }),
+/// The certificate must be valid now, and signed by a CA that came with it or is trusted.
+///
+/// So must each certificate of its chain but the last, whose CA need not be known.
+fn check_certificate(
+    issued: &Issued,
+    anchors: &[Certificate],
+    now: UnixTime,
+) -> Result<(), LoginError> {
+    let Issued { certificate, chain } = issued;
+    if !certificate.is_valid_at(now) {
+        return Err(LoginError::Certificate { cause: validity(certificate, now) });
     }
+    let is_issued = |one: &Certificate| {
+        chain.iter().chain(anchors).any(|issuer| one.is_issued_by(issuer, &AwsVerify))
+    };
+    let links = chain.split_last().map_or(chain.as_slice(), |(_, links)| links);
+    let Some(orphan) = std::iter::once(certificate).chain(links).find(|one| !is_issued(one)) else {
+        return Ok(());
+    };
+    let (subject, issuer) = (orphan.subject(), orphan.issuer());
+    let cause = format!(
+        "{subject} says that {issuer} issued it, but no CA certificate that came with it, and no trust anchor, confirms that"
+    );
+    Err(LoginError::Certificate { cause })
 }
 
 fn validity(certificate: &Certificate, now: UnixTime) -> String {

@@ -9,7 +9,10 @@ use std::{
 
 use anyhow::Context as _;
 use clap::Args;
-use countersign_core::{pki::extension::Template, secret::Secret};
+use countersign_core::{
+    pki::{cert::Certificate, extension::Template},
+    secret::Secret,
+};
 use der::asn1::ObjectIdentifier;
 use serde_json::json;
 
@@ -43,7 +46,7 @@ pub struct Login {
     /// The EST address of a CA, instead of the CAs that the server names
     #[arg(long, value_name = "URL")]
     ca: Vec<HttpsUrl>,
-    /// Trust anchors of the servers, PEM
+    /// Trust anchors of the servers, PEM; the CA of the logon certificate may be among them
     #[arg(long, value_name = "FILE")]
     trust: PathBuf,
     /// The certificate of this machine, PEM
@@ -111,7 +114,8 @@ impl Login {
         let Some(upn) = upn else {
             return Ok(failure(context, &LoginError::NoUpn { user: self.user.clone() }));
         };
-        let client = self.client(&machine)?;
+        let anchors = certificate::load(&self.trust)?;
+        let client = self.client(&machine, &anchors)?;
         let request = Request {
             servers: self.server.clone(),
             est: self.ca.clone(),
@@ -120,6 +124,7 @@ impl Login {
             dn: self.dn.clone(),
             template: Template { oid: self.template, major: 100, minor: 0 },
             key: self.key_type,
+            anchors,
         };
         let one_time_password = self.one_time_password()?;
         let verbose = self.verbose && !context.json;
@@ -134,13 +139,12 @@ impl Login {
         }
     }
 
-    fn client(&self, machine: &Identity) -> anyhow::Result<HttpsClient> {
-        let anchors = certificate::load(&self.trust)?;
+    fn client(&self, machine: &Identity, anchors: &[Certificate]) -> anyhow::Result<HttpsClient> {
         let patience = Patience {
             connect: Duration::from_secs(self.connect_timeout),
             answer: Duration::from_secs(self.timeout),
         };
-        Ok(HttpsClient::new(&anchors, Some(machine), patience)?)
+        Ok(HttpsClient::new(anchors, Some(machine), patience)?)
     }
 
     fn one_time_password(&self) -> anyhow::Result<Secret<String>> {

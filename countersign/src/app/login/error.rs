@@ -216,7 +216,7 @@ impl LoginError {
             }
             Self::NoServer => "give the address of a server (--server)",
             Self::Certificate { .. } => {
-                "set the clocks of this machine and of the CA, and look at the profile of the CA"
+                "set the clocks of this machine and of the CA, look at the profile of the CA, and give its certificate as a trust anchor if it does not send it"
             }
             Self::NoMachineCertificate { .. } => {
                 "renew the certificate of this machine; certificate and key must fit each other"

@@ -41,6 +41,10 @@ enum Otpce {
 enum Est {
     /// Issues for what the registration authority vouches for.
     Issues,
+    /// Issues, and sends no CA certificate along.
+    IssuesAlone,
+    /// Issues with a signature that is not the CA's.
+    IssuesForged,
     /// Issues for another key.
     IssuesAnother,
     Status(u16),
@@ -95,7 +99,7 @@ impl World {
         assert!(request.is_signed_by_its_key(&AwsVerify));
         let other = FileSigner::generate(KeySpec::P256).unwrap();
         let public_key = match self.est {
-            Est::Issues => request.public_key(),
+            Est::Issues | Est::IssuesAlone | Est::IssuesForged => request.public_key(),
             Est::IssuesAnother => other.public_key(),
             Est::Status(status) => return (status, String::new()),
         };
@@ -113,9 +117,12 @@ impl World {
         let issuer = Issuer::new(&ca).unwrap();
         let serial = Serial::from_random(random_octets()).unwrap();
         let prepared = prepare(&profile, &subject, public_key, &issuer, &serial, now).unwrap();
-        let signature = key.sign(prepared.digest(), prepared.to_be_signed()).unwrap();
+        let signer = if self.est == Est::IssuesForged { &other } else { &key };
+        let signature = signer.sign(prepared.digest(), prepared.to_be_signed()).unwrap();
         let certificate = prepared.complete(&signature).unwrap();
-        (200, BASE64.encode(&cms::certs_only(&[ca, certificate])))
+        let sent =
+            if self.est == Est::IssuesAlone { vec![certificate] } else { vec![ca, certificate] };
+        (200, BASE64.encode(&cms::certs_only(&sent)))
     }
 }
 
@@ -141,6 +148,7 @@ fn login() -> Login {
         dn: None,
         template: Template { oid: oid::TEMPLATE_ARC, major: 1, minor: 0 },
         key: KeySpec::P256,
+        anchors: Vec::new(),
     }
 }
 
@@ -315,6 +323,29 @@ async fn a_certificate_that_is_not_valid_yet_is_refused() {
     let clock = ManualClock::new(SystemClock.now().minus(86_400));
     let story = run_at(&world, &clock, use_est).await;
     assert_eq!(event(&story), 10015);
+}
+
+#[tokio::test]
+async fn a_certificate_that_no_known_ca_signed_is_refused() {
+    let forged = World::new(signs(), Est::IssuesForged);
+    let story = run(&forged, use_est).await;
+    assert_eq!(event(&story), 10015);
+    let text = story.result.unwrap_err().to_string();
+    assert!(text.contains("CN=jane says that"), "{text}");
+
+    let alone = World::new(signs(), Est::IssuesAlone);
+    let anchors = [Vec::new(), Pki::new().anchors(), alone.pki.anchors()];
+    let mut events = Vec::new();
+    for anchors in anchors {
+        let story = run(&alone, |login, service| {
+            use_est(login, service);
+            login.anchors = anchors;
+        })
+        .await;
+        events.push(story.result.err().map(|error| error.event()));
+    }
+    // Nobody, a CA of the same name, the CA itself.
+    assert_eq!(events, [Some(10015), Some(10015), None]);
 }
 
 #[tokio::test]

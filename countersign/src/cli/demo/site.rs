@@ -143,6 +143,7 @@ impl Site {
                 minor: 0,
             },
             key: KeySpec::P256,
+            anchors: Vec::new(),
         };
         let steps = Mutex::new(Vec::new());
         let watch = |step: &Step| {
