@@ -18,6 +18,7 @@ mod publish;
 mod ra;
 mod race;
 mod radius;
+mod readme;
 mod rigs;
 mod secrecy;
 mod time;

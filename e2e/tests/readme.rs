@@ -1,0 +1,32 @@
+//! The README does what it says: its tested blocks run, one after the other, in a
+//! directory of their own.
+
+use std::process::Command;
+
+use tempfile::tempdir;
+
+use crate::support::{countersign::program, process::run};
+
+#[test]
+fn tested_commands_of_the_readme_succeed() {
+    let blocks = tested_blocks(README);
+    assert!(!blocks.is_empty(), "no block follows a line {MARK}");
+    let home = tempdir().unwrap();
+    let script = format!("set -euxo pipefail\n{}", blocks.concat());
+    let bin = program().parent().unwrap().display().to_string();
+    let path = std::env::var("PATH").unwrap();
+    let mut command = Command::new("bash");
+    command.args(["-c", &script]).current_dir(home.path()).env("HOME", home.path());
+    run(command.env("PATH", format!("{bin}:{path}")), b"").succeeded();
+}
+
+/// The shell blocks that stand right below a line with the mark.
+fn tested_blocks(text: &str) -> Vec<&str> {
+    let below =
+        text.split(MARK).skip(1).filter_map(|text| text.trim_start().strip_prefix("```sh\n"));
+    below.filter_map(|text| text.split_once("```")).map(|(block, _)| block).collect()
+}
+
+const README: &str = include_str!("../../README.md");
+/// A comment in Markdown, which nobody sees.
+const MARK: &str = "<!-- tested -->\n";
