@@ -269,6 +269,7 @@ async fn start_ca(
 ) -> Result<Arc<Ca>, StartError> {
     let ca = certificate_authority(ca, request, shared.store.clone(), shared.audit.clone())?;
     ca.publisher.publish(shared.clock.now()).await?;
+    ca.publisher.prune(shared.clock.now()).await?;
     let (publisher, clock, stop) =
         (ca.publisher.clone(), shared.clock.clone(), shared.stop.clone());
     shared.tasks.spawn(async move { publisher.run(&*clock, &stop).await });
