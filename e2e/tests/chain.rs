@@ -161,6 +161,23 @@ fn ca_gives_nothing_to_whom_no_signing_certificate_vouches_for() {
     }
 }
 
+/// Otherwise whoever keeps a signed request has a new certificate every hour, for as long as
+/// the signing certificate is valid.
+#[test]
+fn signed_request_is_good_for_one_certificate() {
+    let stage = Stage::new();
+    let site = &stage.site;
+    let request = certificate_request(site, "alice", &Wish::of(&["alice@corp.example"]));
+    let body = document("CORP\\alice", &stage.token.otp(0), &request.der);
+    let signed = signed_request(&post(site, &stage.machine, &body));
+    enrol(site, &stage.machine, &request, &signed);
+    let again = Curl::new(&site.ca_certificate())
+        .with(&stage.machine)
+        .header("Content-Type: application/pkcs7-mime; smime-type=CMC-request")
+        .post(&site.est_url("fullcmc"), BASE64.encode(&signed).as_bytes());
+    assert!((400..500).contains(&again.status), "{again:?}");
+}
+
 #[test]
 fn est_hands_out_the_ca_certificate() {
     let stage = Stage::new();

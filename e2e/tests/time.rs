@@ -103,3 +103,18 @@ fn account_is_refused_before_and_after_its_validity() {
         daemon.stop();
     }
 }
+
+#[test]
+fn records_of_expired_certificates_do_not_stay_for_ever() {
+    let site = Site::new();
+    let logged = |site: &Site| site.run(["ca", "list"]).succeeded();
+    site.configure_with("ca = { keep-expired = '1d', machine = { validity = '2d' } }");
+    site.issue("machine", "short.corp.example");
+    assert!(logged(&site).contains("short"), "{}", logged(&site));
+    let daemon = site.serve_at("+70h");
+    assert!(logged(&site).contains("short"), "expired, but kept for a day");
+    daemon.stop();
+    let mut daemon = site.serve_at("+4d");
+    daemon.wait_until("it is forgotten", || !logged(&site).contains("short"));
+    assert!(logged(&site).contains("server"), "what is valid stays: {}", logged(&site));
+}
