@@ -8,7 +8,7 @@ use std::{net::SocketAddr, path::Path};
 use countersign_core::{domain::time::UnixTime, pki::profile::Span};
 use serde::Serialize;
 
-use crate::{config::Config, vault::Vault};
+use crate::{config::Config, store::embedded::Embedded, vault::Vault};
 
 mod certificates;
 mod radius;
@@ -68,7 +68,7 @@ impl Findings {
 pub fn examine(config: &Config, now: UnixTime, running: bool) -> Vec<Finding> {
     let mut findings = Findings::default();
     examine_master_key(config, &mut findings);
-    examine_store(config, &mut findings);
+    examine_store(config, running, &mut findings);
     examine_policy(config, &mut findings);
     radius::examine(config, &mut findings);
     certificates::examine(config, now, &mut findings);
@@ -91,19 +91,24 @@ fn examine_master_key(config: &Config, findings: &mut Findings) {
     warn_if_readable_by_others(&config.master_key, &object, findings);
 }
 
-fn examine_store(config: &Config, findings: &mut Findings) {
+/// A running daemon has the store open, and has proved by that that the key is its own.
+fn examine_store(config: &Config, running: bool, findings: &mut Findings) {
     let object = format!("store {}", config.store.display());
-    if config.store.is_dir() {
-        findings.good(
+    let key_id = Vault::open(&config.master_key).map(|vault| vault.key_id().to_owned());
+    let opened = match key_id {
+        Ok(key_id) if !running => Embedded::open(&config.store, &key_id).map(drop),
+        Ok(_) | Err(_) => Ok(()),
+    };
+    match opened {
+        Ok(()) => findings.good(
             &object,
             "embedded: one daemon at a time uses it, every acceptance is flushed to it",
-        );
-    } else {
-        findings.error(
+        ),
+        Err(error) => findings.error(
             &object,
-            "there is no such directory",
-            "make it with `countersign init DIR`",
-        );
+            error.to_string(),
+            "name the directory and the master key that `countersign init` made together",
+        ),
     }
     if let Some(parent) = config.audit_log.parent()
         && !parent.as_os_str().is_empty()
