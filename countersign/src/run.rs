@@ -42,6 +42,7 @@ use crate::{
         control,
         est::{self, Est},
         http::HttpListener,
+        limit::Limiter,
         otpce::{self, Otpce},
         publish::{self, Published},
         radius::{BindError, RadiusListener, Services},
@@ -350,6 +351,7 @@ async fn start_otpce(
         countersigner,
         paths: otpce.aliases.iter().chain([&otpce.path]).cloned().collect(),
         require_version: otpce.require_version_header,
+        limit: Limiter::new(otpce.max_requests_per_minute),
         clock: shared.clock.clone(),
     });
     let authority = ca.map(|ca| ca.publisher.clone());
@@ -365,6 +367,7 @@ async fn start_est(
     let router = est::router(Est {
         ca: ca.clone(),
         registration_authorities: est.registration_authorities.clone(),
+        limit: Limiter::new(est.max_requests_per_minute),
         clock: shared.clock.clone(),
     });
     let authority = Some(ca.publisher.clone());

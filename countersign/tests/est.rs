@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "this is a test from end to end")]
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, num::NonZeroU32, sync::Arc};
 
 use axum::{
     Router,
@@ -22,6 +22,7 @@ use countersign::{
     listener::{
         est::{self, Est},
         http::{HttpListener, Peer},
+        limit::Limiter,
         publish::{self, Published},
         tls::{ClientCertificate, Examiner, Refusal, server_config},
     },
@@ -131,6 +132,23 @@ async fn fullcmc_wants_its_media_type_and_base64() {
     assert_eq!(bench.send(full_cmc("%".into())).await.status(), StatusCode::BAD_REQUEST);
     let huge = bench.send(full_cmc("A".repeat(64 * 1024 + 1))).await;
     assert_eq!(huge.status(), StatusCode::PAYLOAD_TOO_LARGE);
+}
+
+#[tokio::test]
+async fn fullcmc_from_one_address_is_limited_and_the_rest_is_not() {
+    let mut bench = Bench::new().await;
+    bench.router = limited(&bench.site, NonZeroU32::MIN);
+    let send = async |address: [u8; 4], request: Request<Body>| {
+        let mut request = request;
+        request.extensions_mut().insert(Peer((address, 40_000).into()));
+        bench.router.clone().oneshot(request).await.unwrap().status()
+    };
+    let signed = || full_cmc(BASE64.encode(&bench.site.signed_request(&bench.key)));
+    assert_eq!(send([192, 0, 2, 1], signed()).await, StatusCode::OK);
+    assert_eq!(send([192, 0, 2, 1], signed()).await, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(send([192, 0, 2, 2], signed()).await, StatusCode::OK);
+    let ca = Request::get("/.well-known/est/cacerts").body(Body::empty()).unwrap();
+    assert_eq!(send([192, 0, 2, 1], ca).await, StatusCode::OK);
 }
 
 #[tokio::test]
@@ -624,9 +642,14 @@ impl Bench {
 }
 
 fn listener(site: &Site) -> Router {
+    limited(site, NonZeroU32::MAX)
+}
+
+fn limited(site: &Site, per_minute: NonZeroU32) -> Router {
     est::router(Est {
         ca: site.ca.clone(),
         registration_authorities: vec!["RA.example.org".into()],
+        limit: Limiter::new(per_minute),
         clock: site.clock.clone(),
     })
 }

@@ -8,6 +8,7 @@
 use std::{
     collections::HashMap,
     net::SocketAddr,
+    num::NonZeroU32,
     sync::{Arc, Mutex},
 };
 
@@ -24,6 +25,7 @@ use countersign::{
     client::radius::Upstream,
     config::radius::{ServerSettings, UpstreamSettings, UserNameFormat},
     listener::{
+        limit::Limiter,
         otpce::{Otpce, router},
         tls::{ClientCertificate, Refusal},
     },
@@ -358,6 +360,29 @@ async fn a_missing_version_is_accepted_where_the_config_says_so() {
     assert_eq!(lenient.oneshot(request).await.unwrap().status(), StatusCode::OK);
 }
 
+/// §14: any machine can try one-time passwords for any user, so each has its limit.
+#[tokio::test]
+async fn a_machine_that_asks_too_often_is_refused_before_anything_is_read() {
+    let mut bench = Bench::new(Says::Code(Code::ACCESS_ACCEPT)).await;
+    let limit = Limiter::new(NonZeroU32::MIN);
+    let service = Otpce { limit, ..bench.service(bench.countersigner()) };
+    bench.router = router(service);
+    let send = async |name: &str, document: &str| {
+        let mut request = bench.request(document);
+        request.extensions_mut().insert(machine(name));
+        bench.send(request).await
+    };
+    assert_eq!(send("one.example.org", PUBLISHED).await.status(), StatusCode::OK);
+    let events = bench.site.audit.events().len();
+    for document in [PUBLISHED, "no XML"] {
+        let refused = send("one.example.org", document).await;
+        assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
+        assert_eq!(refused.headers()["x-otpcep-version"], "1.0");
+    }
+    assert_eq!(bench.site.audit.events().len(), events, "no one-time password was looked at");
+    assert_eq!(send("two.example.org", "no XML").await.status(), StatusCode::BAD_REQUEST);
+}
+
 /// The listener with everything behind it, and an OTP server.
 struct Bench {
     site: Site,
@@ -406,12 +431,17 @@ impl Bench {
     }
 
     fn router(&self, countersigner: Countersigner, require_version: bool) -> Router {
-        router(Otpce {
+        router(Otpce { require_version, ..self.service(countersigner) })
+    }
+
+    fn service(&self, countersigner: Countersigner) -> Otpce {
+        Otpce {
             countersigner,
             paths: vec!["/otpce".into(), "/alias".into()],
-            require_version,
+            require_version: true,
+            limit: Limiter::new(NonZeroU32::MAX),
             clock: self.site.clock.clone(),
-        })
+        }
     }
 
     fn request(&self, document: &str) -> Request<Body> {

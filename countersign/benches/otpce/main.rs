@@ -13,6 +13,7 @@ mod site;
 
 use std::{
     collections::HashMap,
+    num::NonZeroU32,
     process::Command,
     sync::Arc,
     thread,
@@ -34,6 +35,7 @@ use countersign::{
     certificate,
     listener::{
         http::HttpListener,
+        limit::Limiter,
         otpce::{Otpce, router},
         tls::{Examiner, provider, server_config},
     },
@@ -228,7 +230,8 @@ async fn otpce(site: &Site) -> Otpce {
         audit,
     };
     let (paths, clock) = (vec![PATH.into()], site.clock.clone());
-    Otpce { countersigner, paths, require_version: true, clock }
+    let limit = Limiter::new(NonZeroU32::MAX);
+    Otpce { countersigner, paths, require_version: true, limit, clock }
 }
 
 /// A certificate of the embedded CA for this host, and its key.

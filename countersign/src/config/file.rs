@@ -3,7 +3,7 @@
 //! `docs/config.md` describes every key for administrators; `example.toml`
 //! beside this file shows them, and is read by a test.
 
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
+use std::{collections::BTreeMap, net::SocketAddr, num::NonZeroU32, path::PathBuf};
 
 use countersign_core::{
     domain::{
@@ -272,6 +272,9 @@ pub struct OtpceFile {
     /// Refuse requests without the header `X-OTPCEP-version`.
     #[serde(default = "yes")]
     pub require_version_header: bool,
+    /// How often one machine may ask.
+    #[serde(default = "otpce_per_minute")]
+    pub max_requests_per_minute: NonZeroU32,
 }
 
 /// `[request]`: what requests for logon certificates must be like, for the RA and for the CA.
@@ -378,6 +381,9 @@ pub struct EstFile {
     /// Hosts that may enrol for signing certificates, by the dNSName of their client certificate.
     #[serde(default)]
     pub registration_authorities: Vec<String>,
+    /// How often a full PKI request may come from one address.
+    #[serde(default = "est_per_minute")]
+    pub max_requests_per_minute: NonZeroU32,
 }
 
 /// `[http]`
@@ -400,6 +406,14 @@ fn yes() -> bool {
 
 fn otpce_path() -> String {
     "/otpce".into()
+}
+
+fn otpce_per_minute() -> NonZeroU32 {
+    const { NonZeroU32::new(60).unwrap() }
+}
+
+fn est_per_minute() -> NonZeroU32 {
+    const { NonZeroU32::new(600).unwrap() }
 }
 
 fn rsa_2048() -> KeySpec {

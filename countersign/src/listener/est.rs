@@ -3,7 +3,10 @@
 //! Bodies are base64 in both directions, with line breaks tolerated (RFC 8951).
 //! A path label is accepted and means nothing: there is one CA.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use axum::{
     Extension, Router,
@@ -21,6 +24,7 @@ use data_encoding::BASE64;
 
 use super::{
     http::Peer,
+    limit::{Limiter, network_of},
     tls::{ClientCertificate, Machine},
 };
 use crate::{
@@ -38,6 +42,9 @@ pub struct Est {
     pub ca: Arc<Ca>,
     /// Hosts that may enrol for signing certificates, by a dNSName of their client certificate.
     pub registration_authorities: Vec<String>,
+    /// How often a full PKI request may come from one address: nobody must have a
+    /// certificate to send one, and each costs signatures.
+    pub limit: Limiter<IpAddr>,
     /// Reads the time once per request.
     pub clock: Arc<dyn Clock>,
 }
@@ -69,6 +76,9 @@ async fn full_cmc(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
+    if !est.admits(peer.as_deref()) {
+        return plain(StatusCode::TOO_MANY_REQUESTS, "too many requests from this address");
+    }
     if !has_media_type(&headers, "application/pkcs7-mime", Some("cmc-request")) {
         return plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, "application/pkcs7-mime is wanted");
     }
@@ -111,6 +121,16 @@ async fn simple_enroll(
 }
 
 impl Est {
+    fn admits(&self, peer: Option<&Peer>) -> bool {
+        let network = peer.map(|Peer(address): &Peer| network_of(address.ip()));
+        let admitted = network.is_none_or(|network| self.limit.admits(&network));
+        if !admitted {
+            let refused = self.limit.refused();
+            tracing::debug!(?network, refused, "full PKI requests come too often");
+        }
+        admitted
+    }
+
     fn asked(&self, peer: Option<&Peer>, client: Option<&ClientCertificate>) -> Asked {
         let address = peer.map(|Peer(address): &Peer| SocketAddr::to_string(address));
         let name = client.map(ClientCertificate::name).filter(|name| !name.is_empty());

@@ -14,7 +14,7 @@ use countersign_core::{
 };
 use http_body_util::{BodyExt, Limited};
 
-use super::tls::ClientCertificate;
+use super::{limit::Limiter, tls::ClientCertificate};
 use crate::{
     app::{Asked, countersign::Countersigner},
     clock::Clock,
@@ -29,6 +29,9 @@ pub struct Otpce {
     pub paths: Vec<String>,
     /// Whether a request without [`VERSION_HEADER`] is refused.
     pub require_version: bool,
+    /// How often a machine may ask, by the name in its certificate: any of them can
+    /// try one-time passwords for anybody.
+    pub limit: Limiter<String>,
     /// Reads the time once per request.
     pub clock: Arc<dyn Clock>,
 }
@@ -72,6 +75,7 @@ impl Otpce {
     ) -> Result<String, Refused> {
         self.check_path(request.uri())?;
         let peer = check_client(request.extensions().get())?;
+        self.check_rate(&peer)?;
         check_method(request.method())?;
         self.check_version(request.headers())?;
         check_media_type(request.headers())?;
@@ -88,6 +92,15 @@ impl Otpce {
         let known = self.paths.iter().any(|path| path.eq_ignore_ascii_case(uri.path()));
         let cause = || Refused(StatusCode::NOT_FOUND, format!("no service at {}", uri.path()));
         if known { Ok(()) } else { Err(cause()) }
+    }
+
+    fn check_rate(&self, machine: &String) -> Result<(), Refused> {
+        if self.limit.admits(machine) {
+            return Ok(());
+        }
+        let refused = self.limit.refused();
+        let cause = format!("{machine} asks too often; {refused} such requests so far");
+        Err(Refused(StatusCode::TOO_MANY_REQUESTS, cause))
     }
 
     fn check_version(&self, headers: &HeaderMap) -> Result<(), Refused> {

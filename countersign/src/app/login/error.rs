@@ -191,6 +191,9 @@ impl LoginError {
             Self::Receive { status: Some(404), .. } => {
                 "check the path in the address of the server"
             }
+            Self::Receive { status: Some(429), .. } => {
+                "this machine asks too often: wait a minute, then log in again; the one-time password was not looked at"
+            }
             Self::Receive { .. } => {
                 "try again with a new one-time password; look at the server's log, its RADIUS servers may be slow"
             }

@@ -355,6 +355,14 @@ async fn a_refused_machine_certificate_is_explained() {
     assert!(error.remedy().contains("403.17"), "{}", error.remedy());
 }
 
+#[tokio::test]
+async fn a_machine_that_asks_too_often_is_told_to_wait() {
+    let world = World::new(Otpce::Status(429), Est::Issues);
+    let error = run(&world, |_, _| ()).await.result.unwrap_err();
+    assert_eq!(error.event(), 10002);
+    assert!(error.remedy().contains("wait a minute"), "{}", error.remedy());
+}
+
 #[test]
 fn a_machine_certificate_is_checked_before_it_is_shown() {
     let pki = Pki::new();
