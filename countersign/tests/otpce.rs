@@ -134,9 +134,29 @@ async fn what_is_no_request_is_answered_in_the_protocol() {
 #[tokio::test]
 async fn an_unknown_user_is_refused_unasked() {
     let bench = Bench::new(Says::Code(Code::ACCESS_ACCEPT)).await;
-    let document = PUBLISHED.replace("DOMAIN1\\user1", "DOMAIN1\\nobody");
-    assert_eq!(bench.post(&document).await, SignCertResponse::AuthenticationError);
+    let key = FileSigner::generate(KeySpec::P256).unwrap();
+    let names = Names { upn: Some("nobody@domain1.corp.company.com"), ..Names::default() };
+    let request = BASE64.encode(&logon_request(&key, &names));
+    let answer = bench.post(&document("DOMAIN1\\nobody", "1", &request)).await;
+    assert_eq!(answer, SignCertResponse::AuthenticationError);
     assert!(bench.asked().is_empty());
+}
+
+/// A foreign name in the request is answered as to a user who has an account,
+/// or else every machine could find out who has one.
+#[tokio::test]
+async fn a_foreign_name_does_not_tell_who_has_an_account() {
+    let bench = Bench::new(Says::Code(Code::ACCESS_ACCEPT)).await;
+    let key = FileSigner::generate(KeySpec::P256).unwrap();
+    let names = Names { upn: Some("x@domain1.corp.company.com"), ..Names::default() };
+    let request = BASE64.encode(&logon_request(&key, &names));
+    for login in ["DOMAIN1\\user1", "DOMAIN1\\nobody", "DOMAIN1\\"] {
+        let answer = bench.post(&document(login, "1", &request)).await;
+        assert_eq!(answer, SignCertResponse::OtherError, "{login}");
+        let last = bench.site.audit.events().pop().unwrap();
+        let What::RequestRefused { step, .. } = last.what else { panic!("{last:?}") };
+        assert_eq!(step, "1a");
+    }
 }
 
 /// Digest §5.2: step 1 comes before step 2.

@@ -70,6 +70,8 @@ pub const CONTENT_TYPE: ObjectIdentifier = oid("1.2.840.113549.1.9.3");
 pub const MESSAGE_DIGEST: ObjectIdentifier = oid("1.2.840.113549.1.9.4");
 /// Requested extensions, an attribute.
 pub const EXTENSION_REQUEST: ObjectIdentifier = oid("1.2.840.113549.1.9.14");
+/// Ciphers that a mail program knows (RFC 8551), an extension.
+pub const SMIME_CAPABILITIES: ObjectIdentifier = oid("1.2.840.113549.1.9.15");
 /// SHA-1.
 pub const SHA1: ObjectIdentifier = oid("1.3.14.3.2.26");
 /// SHA-256.

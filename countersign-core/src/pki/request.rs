@@ -80,7 +80,7 @@ pub fn check(
     verify: &dyn Verify,
 ) -> Result<CheckedRequest, Refusal> {
     check_names(request, account).map_err(|cause| Refusal { step: Step::Names, cause })?;
-    check_without_account(request, policy, verify)?;
+    check_beyond_names(request, policy, verify)?;
     Ok(CheckedRequest {
         request: request.clone(),
         account: account.id,
@@ -88,21 +88,35 @@ pub fn check(
     })
 }
 
-/// Checks what can be checked when nobody has the name that was given: 1b and 1c.
+/// Checks what can be checked when nobody has the login name that was given.
 ///
 /// A bad request is answered with `OtherError` even then; a good one with
-/// `AuthenticationError`.
+/// `AuthenticationError`. So that the two do not tell who has an account, names
+/// that no account of this login name would have are refused here, too.
 ///
 /// # Errors
 ///
-/// The first check that failed, in the order 1b, 1c.
+/// The first check that failed, in the order 1a, 1b, 1c.
 pub fn check_without_account(
+    request: &CertificateRequest,
+    login: &str,
+    policy: &RequestPolicy,
+    verify: &dyn Verify,
+) -> Result<(), Refusal> {
+    check_names_without_account(request, login)
+        .map_err(|cause| Refusal { step: Step::Names, cause })?;
+    check_beyond_names(request, policy, verify)
+}
+
+/// 1b and 1c.
+fn check_beyond_names(
     request: &CertificateRequest,
     policy: &RequestPolicy,
     verify: &dyn Verify,
 ) -> Result<(), Refusal> {
     check_template(request, policy)
         .and_then(|()| check_attributes(request))
+        .and_then(|()| check_extensions(request))
         .and_then(|()| check_purpose(request))
         .map_err(|cause| Refusal { step: Step::Template, cause })?;
     check_signature(request, policy, verify)
@@ -145,29 +159,71 @@ impl std::fmt::Display for Step {
     }
 }
 
-/// 1a: by account and not by text; the name of the machine that sent the
-/// request ([`oid::REQUEST_CLIENT_INFO`]) is no identity of the user.
+/// Somebody whom a request names.
+enum Identity {
+    Subject(DistinguishedName),
+    Upn(String),
+    Sid(Sid),
+}
+
+/// 1a: by account and not by text.
 fn check_names(request: &CertificateRequest, account: &Account) -> Result<(), String> {
-    let mut identities = 0;
+    identities(request)?.iter().try_for_each(|identity| match identity {
+        Identity::Subject(subject) => check_subject(subject, account),
+        Identity::Upn(upn) => check_upn(upn, account),
+        Identity::Sid(sid) => check_sid(sid, account),
+    })
+}
+
+/// 1a, as far as it goes when nobody has the login name.
+fn check_names_without_account(request: &CertificateRequest, login: &str) -> Result<(), String> {
+    let (_, name) = login.rsplit_once('\\').unwrap_or(("", login));
+    let before_realm = |name: &str| name.split('@').next().unwrap_or_default().to_lowercase();
+    identities(request)?.iter().try_for_each(|identity| match identity {
+        Identity::Upn(upn) => ensure(before_realm(upn) == before_realm(name), || {
+            format!("its user principal name {upn} does not belong to {login}, whom nobody knows")
+        }),
+        Identity::Subject(_) | Identity::Sid(_) => Ok(()),
+    })
+}
+
+/// Everybody whom the request names, at least one; the name of the machine that
+/// sent it ([`oid::REQUEST_CLIENT_INFO`]) is no identity of the user.
+fn identities(request: &CertificateRequest) -> Result<Vec<Identity>, String> {
+    let mut identities = Vec::new();
     if !request.subject().is_empty() {
-        check_subject(&DistinguishedName::from_name(request.subject()), account)?;
-        identities += 1;
+        identities.push(Identity::Subject(DistinguishedName::from_name(request.subject())));
     }
     if let Some(value) = request.extension(oid::SUBJECT_ALT_NAME) {
         let names = GeneralNames::from_der(value)
             .map_err(|_| "its subject alternative name cannot be read".to_owned())?;
         for name in &names {
-            check_alternative_name(name, account)?;
-            identities += 1;
+            identities.push(alternative_identity(name)?);
         }
     }
     if let Some(value) = request.extension(oid::SID_EXTENSION) {
         let sid = Sid::from_extension(value)
             .ok_or_else(|| "its security identifier cannot be read".to_owned())?;
-        check_sid(&sid, account)?;
-        identities += 1;
+        identities.push(Identity::Sid(sid));
     }
-    ensure(identities > 0, || "it names nobody".into())
+    ensure(!identities.is_empty(), || "it names nobody".into())?;
+    Ok(identities)
+}
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "of a library's enum, two kinds are known")]
+fn alternative_identity(name: &GeneralName) -> Result<Identity, String> {
+    match name {
+        GeneralName::OtherName(other) if other.type_id == oid::UPN => {
+            let upn = extension::read_upn(other)
+                .ok_or_else(|| "its user principal name cannot be read".to_owned())?;
+            Ok(Identity::Upn(upn))
+        }
+        GeneralName::UniformResourceIdentifier(uri) => match Sid::from_uri(uri.as_str()) {
+            Some(sid) => Ok(Identity::Sid(sid)),
+            None => Err(format!("the URI {uri} in it is no security identifier")),
+        },
+        _ => Err("it has an alternative name that is neither UPN nor security identifier".into()),
+    }
 }
 
 fn check_subject(subject: &DistinguishedName, account: &Account) -> Result<(), String> {
@@ -184,26 +240,13 @@ fn check_subject(subject: &DistinguishedName, account: &Account) -> Result<(), S
     })
 }
 
-#[expect(clippy::wildcard_enum_match_arm, reason = "of a library's enum, two kinds are known")]
-fn check_alternative_name(name: &GeneralName, account: &Account) -> Result<(), String> {
-    match name {
-        GeneralName::OtherName(other) if other.type_id == oid::UPN => {
-            let upn = extension::read_upn(other)
-                .ok_or_else(|| "its user principal name cannot be read".to_owned())?;
-            let own = account.effective_upn();
-            let own = own.ok_or_else(|| {
-                format!("it names {upn}, but the account has no user principal name; set a UPN or a realm")
-            })?;
-            ensure(own.to_lowercase() == upn.to_lowercase(), || {
-                format!("its user principal name {upn} is not the account's, {own}")
-            })
-        }
-        GeneralName::UniformResourceIdentifier(uri) => match Sid::from_uri(uri.as_str()) {
-            Some(sid) => check_sid(&sid, account),
-            None => Err(format!("the URI {uri} in it is no security identifier")),
-        },
-        _ => Err("it has an alternative name that is neither UPN nor security identifier".into()),
-    }
+fn check_upn(upn: &str, account: &Account) -> Result<(), String> {
+    let own = account.effective_upn().ok_or_else(|| {
+        format!("it names {upn}, but the account has no user principal name; set a UPN or a realm")
+    })?;
+    ensure(own.to_lowercase() == upn.to_lowercase(), || {
+        format!("its user principal name {upn} is not the account's, {own}")
+    })
 }
 
 fn check_sid(sid: &Sid, account: &Account) -> Result<(), String> {
@@ -232,10 +275,11 @@ fn check_template(request: &CertificateRequest, policy: &RequestPolicy) -> Resul
     }
     for (_, value) in request.attributes().filter(|(id, _)| *id == oid::NAME_VALUE_PAIR) {
         let (name, value) = read_pair(value)?;
-        if name.eq_ignore_ascii_case("CertificateTemplate") {
-            check_template_name(&value, policy)?;
-            named += 1;
-        }
+        ensure(name.eq_ignore_ascii_case(TEMPLATE_PAIR), || {
+            format!("it sets {name:?}; of names and values only {TEMPLATE_PAIR} is taken")
+        })?;
+        check_template_name(&value, policy)?;
+        named += 1;
     }
     ensure(named > 0, || "it names no template".into())
 }
@@ -247,20 +291,31 @@ fn check_template_name(name: &str, policy: &RequestPolicy) -> Result<(), String>
 }
 
 /// 1b: no attribute that would make a CA go beyond the template.
+///
+/// What is taken is listed, and not what is refused: a Microsoft CA drops blanks
+/// and minus signs from the names of pairs before it looks at them
+/// ([MS-WCCE] 3.2.1.4.2.1.2), so a list of bad names is easily got around.
 fn check_attributes(request: &CertificateRequest) -> Result<(), String> {
     let mut seen = Vec::new();
-    for (id, value) in request.attributes() {
-        if id == oid::NAME_VALUE_PAIR {
-            let name = read_pair(value)?.0.to_lowercase();
-            let forbidden = FORBIDDEN_PAIRS.iter().any(|start| name.starts_with(start));
-            ensure(!forbidden, || format!("it sets {name}, which is for the CA to say"))?;
-            continue;
-        }
-        ensure(id != oid::RENEWAL_CERTIFICATE, || "it renews another certificate".into())?;
-        ensure(!seen.contains(&id), || format!("it has the attribute {id} twice"))?;
+    for (id, _) in request.attributes() {
+        ensure(ATTRIBUTES.contains(&id), || {
+            format!("it has the attribute {id}, which no logon needs")
+        })?;
+        ensure(id == oid::NAME_VALUE_PAIR || !seen.contains(&id), || {
+            format!("it has the attribute {id} twice")
+        })?;
         seen.push(id);
     }
     Ok(())
+}
+
+/// 1b: no extension that the template does not speak of.
+fn check_extensions(request: &CertificateRequest) -> Result<(), String> {
+    request.extensions().iter().map(|extension| extension.extn_id).try_for_each(|id| {
+        ensure(EXTENSIONS.contains(&id), || {
+            format!("it asks for the extension {id}, which no logon needs")
+        })
+    })
 }
 
 /// 1b: smart card logon and nothing else, and no CA.
@@ -348,9 +403,32 @@ struct NameValuePair {
     value: Any,
 }
 
-/// Beginnings of the names that ask a Microsoft CA for more than the template gives.
-const FORBIDDEN_PAIRS: [&str; 6] =
-    ["requestername", "san", "validityperiod", "expirationdate", "certificateusage", "requestid"];
+/// The only name and value pair that is taken, in any case of its letters.
+const TEMPLATE_PAIR: &str = "CertificateTemplate";
+
+/// The attributes that are taken; all but the extensions are only about the requester.
+const ATTRIBUTES: [ObjectIdentifier; 6] = [
+    oid::EXTENSION_REQUEST,
+    oid::CERT_EXTENSIONS,
+    oid::OS_VERSION,
+    oid::REQUEST_CLIENT_INFO,
+    oid::CSP_PROVIDER,
+    oid::NAME_VALUE_PAIR,
+];
+
+/// The extensions that are taken, each with a value that is checked or grants nothing.
+const EXTENSIONS: [ObjectIdentifier; 10] = [
+    oid::TEMPLATE,
+    oid::TEMPLATE_NAME,
+    oid::EXTENDED_KEY_USAGE,
+    oid::KEY_USAGE,
+    oid::APPLICATION_POLICIES,
+    oid::SUBJECT_ALT_NAME,
+    oid::SUBJECT_KEY_IDENTIFIER,
+    oid::SID_EXTENSION,
+    oid::SMIME_CAPABILITIES,
+    oid::BASIC_CONSTRAINTS,
+];
 
 #[cfg(test)]
 mod tests;

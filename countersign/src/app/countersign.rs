@@ -85,7 +85,7 @@ impl Countersigner {
         let certificate_request = read(&request)?;
         let login = LoginName::parse(&request.username);
         let account = self.account(login.as_ref().ok()).await?;
-        let checked = self.check(&certificate_request, account.as_ref())?;
+        let checked = self.check(&certificate_request, &request.username, account.as_ref())?;
         let (Ok(login), Some(checked)) = (login, checked) else {
             return Err(self.unknown(request, asked).await);
         };
@@ -109,16 +109,14 @@ impl Countersigner {
     fn check(
         &self,
         certificate_request: &CertificateRequest,
+        login: &str,
         account: Option<&Account>,
     ) -> Result<Option<CheckedRequest>, Failed> {
+        let (policy, verify) = (&self.policy, &*self.verify);
         let checked = match account {
-            Some(account) => {
-                request::check(certificate_request, account, &self.policy, &*self.verify).map(Some)
-            }
-            None => {
-                request::check_without_account(certificate_request, &self.policy, &*self.verify)
-                    .map(|()| None)
-            }
+            Some(account) => request::check(certificate_request, account, policy, verify).map(Some),
+            None => request::check_without_account(certificate_request, login, policy, verify)
+                .map(|()| None),
         };
         checked.map_err(|refusal| other(step_name(refusal.step), &refusal.cause))
     }

@@ -251,24 +251,53 @@ fn the_template_may_be_named_by_a_pair() {
     assert_eq!(contradiction.unwrap_err().step, Step::Template);
 }
 
+/// A Microsoft CA takes blanks and minus signs out of names before it compares them
+/// ([MS-WCCE] 3.2.1.4.2.1.2).
 #[test]
-fn attributes_that_ask_the_ca_for_more_are_refused() {
+fn refuses_pairs_however_a_microsoft_ca_would_read_their_names() {
     for name in [
         "RequesterName",
+        "Requester-Name",
         "SAN",
+        " SAN",
+        "S-A-N",
         "ValidityPeriod",
-        "ValidityPeriodUnits",
+        "Validity Period",
         "ExpirationDate",
         "CertificateUsage",
         "RequestId",
+        "CertType",
+        "Certificate-Template",
+        "",
     ] {
-        let refusal = check_with_attribute(oid::NAME_VALUE_PAIR, pair(name, "x")).unwrap_err();
+        let value = "DAOTPLogon";
+        let refusal = check_with_attribute(oid::NAME_VALUE_PAIR, pair(name, value)).unwrap_err();
         assert_eq!(refusal.step, Step::Template, "{name}");
+        assert!(refusal.cause.contains(name), "{refusal}");
     }
-    assert!(check_with_attribute(oid::NAME_VALUE_PAIR, pair("CertType", "x")).is_ok());
     assert!(check_with_attribute(oid::NAME_VALUE_PAIR, Any::null()).is_err());
-    assert!(check_with_attribute(oid::RENEWAL_CERTIFICATE, Any::null()).is_err());
-    assert!(check_with_attribute(oid::REQUEST_CLIENT_INFO, Any::null()).is_ok());
+}
+
+#[test]
+fn attributes_that_only_speak_of_the_requester_are_taken_and_no_others() {
+    for id in [oid::OS_VERSION, oid::REQUEST_CLIENT_INFO, oid::CSP_PROVIDER] {
+        assert!(check_with_attribute(id, Any::null()).is_ok(), "{id}");
+    }
+    for id in [oid::RENEWAL_CERTIFICATE, oid::CMC_ADD_ATTRIBUTES, oid::COMMON_NAME] {
+        let refusal = check_with_attribute(id, Any::null()).unwrap_err();
+        assert_eq!(refusal.step, Step::Template, "{id}");
+        assert!(refusal.cause.contains(&id.to_string()), "{refusal}");
+    }
+}
+
+#[test]
+fn extensions_that_no_logon_needs_are_refused() {
+    for id in [oid::SUBJECT_KEY_IDENTIFIER, oid::SMIME_CAPABILITIES] {
+        assert!(check_der(&make("", &logon_but(with(id, &true))), &account()).is_ok(), "{id}");
+    }
+    for id in [oid::CRL_DISTRIBUTION_POINTS, oid::AUTHORITY_KEY_IDENTIFIER, oid::CRL_NUMBER] {
+        assert_refused(&logon_but(with(id, &true)), Step::Template, &id.to_string());
+    }
 }
 
 #[test]
@@ -334,18 +363,34 @@ fn the_order_of_the_checks_decides_what_is_said() {
     let der = make("", &[with(oid::EXTENDED_KEY_USAGE, &ExtendedKeyUsage(vec![]))]);
     assert_eq!(check_der(&der, &account()).unwrap_err().step, Step::Names);
     let request = CertificateRequest::read(&der).unwrap();
-    let refusal = check_without_account(&request, &policy(), &Believer).unwrap_err();
-    assert_eq!(refusal.step, Step::Template);
+    let refusal = check_without_account(&request, "user1", &policy(), &Believer).unwrap_err();
+    assert_eq!(refusal.step, Step::Names);
+    let mut template = logon_without(oid::TEMPLATE);
+    assert_eq!(without_account(&make("", &template), "user1"), Err(Step::Template));
+    template.clear();
+    assert_eq!(without_account(&make("CN=anybody", &template), "user1"), Err(Step::Template));
 }
 
+/// Or else the answer would tell who has an account.
 #[test]
-fn without_an_account_the_names_are_not_looked_at() {
-    let check = |der: &[u8]| {
-        let request = CertificateRequest::read(der).unwrap();
-        check_without_account(&request, &policy(), &Believer)
-    };
-    assert_eq!(check(&make("CN=anybody", &logon())), Ok(()));
-    let mut der = make("", &logon());
-    *der.last_mut().unwrap() ^= 1;
-    assert_eq!(check(&der).unwrap_err().step, Step::Signature);
+fn without_an_account_a_foreign_name_is_refused_as_with_one() {
+    let der = make("CN=anybody", &logon());
+    for login in ["user1", "USER1", r"OTHER\User1", "user1@elsewhere"] {
+        assert_eq!(without_account(&der, login), Ok(()), "{login}");
+    }
+    for login in ["user2", r"user1\user2", "user", "", "user1x@domain1.corp.company.com"] {
+        assert_eq!(without_account(&der, login), Err(Step::Names), "{login}");
+    }
+    let nobody = make("", &logon_without(oid::SUBJECT_ALT_NAME));
+    assert_eq!(without_account(&nobody, "user1"), Err(Step::Names));
+    let host = make("", &names(vec![extension::upn(UPN), extension::dns("host").unwrap()]));
+    assert_eq!(without_account(&host, "user1"), Err(Step::Names));
+    let mut forged = make("", &logon());
+    *forged.last_mut().unwrap() ^= 1;
+    assert_eq!(without_account(&forged, "user1"), Err(Step::Signature));
+}
+
+fn without_account(der: &[u8], login: &str) -> Result<(), Step> {
+    let request = CertificateRequest::read(der).unwrap();
+    check_without_account(&request, login, &policy(), &Believer).map_err(|refusal| refusal.step)
 }
