@@ -63,9 +63,15 @@ pub enum KeyUriError {
     /// A parameter stands twice.
     #[error("the parameter `{0}` stands twice")]
     Twice(&'static str),
-    /// A parameter that would have to be understood.
-    #[error("the parameter `{0}` is not known, or not for this type of token")]
-    Unknown(String),
+    /// A parameter that would have to be understood. It is not named, for a
+    /// secret that lost its `=` looks like a name, too.
+    #[error(
+        "parameter {0} behind `?` is not known; known are secret, issuer, algorithm, digits, period and counter"
+    )]
+    Unknown(usize),
+    /// A parameter of the other type of token.
+    #[error("the parameter `{0}` is not for this type of token")]
+    OtherType(&'static str),
     /// A parameter's value is out of range.
     #[error("the parameter `{name}` must be {wanted}")]
     Value {
@@ -161,10 +167,10 @@ struct Query<'a>([Option<&'a str>; PARAMETERS.len()]);
 impl<'a> Query<'a> {
     fn read(query: &'a str) -> Result<Self, KeyUriError> {
         let mut values = [None; PARAMETERS.len()];
-        for pair in query.split('&') {
+        for (place, pair) in (1..).zip(query.split('&')) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let Some(index) = PARAMETERS.iter().position(|known| *known == name) else {
-                return Err(KeyUriError::Unknown(name.chars().take(40).collect()));
+                return Err(KeyUriError::Unknown(place));
             };
             if values[index].replace(value).is_some() {
                 return Err(KeyUriError::Twice(PARAMETERS[index]));
@@ -206,7 +212,7 @@ impl<'a> Query<'a> {
 
     fn refuse(&self, name: &'static str) -> Result<(), KeyUriError> {
         match self.text(name)? {
-            Some(_) => Err(KeyUriError::Unknown(name.into())),
+            Some(_) => Err(KeyUriError::OtherType(name)),
             None => Ok(()),
         }
     }
@@ -344,13 +350,10 @@ mod tests {
             ("otpauth://totp/a?secret=GE1", base32()),
             ("otpauth://totp/a?secret=G", base32()),
             ("otpauth://totp/a?secret=GE&secret=GE", KeyUriError::Twice("secret")),
-            ("otpauth://totp/a?secret=GE&encoder=steam", KeyUriError::Unknown("encoder".into())),
-            ("otpauth://totp/a?secret=GE&", KeyUriError::Unknown("".into())),
-            ("otpauth://totp/a?secret=GE&counter=1", KeyUriError::Unknown("counter".into())),
-            (
-                "otpauth://hotp/a?secret=GE&counter=1&period=30",
-                KeyUriError::Unknown("period".into()),
-            ),
+            ("otpauth://totp/a?secret=GE&encoder=steam", KeyUriError::Unknown(2)),
+            ("otpauth://totp/a?secret=GE&", KeyUriError::Unknown(2)),
+            ("otpauth://totp/a?secret=GE&counter=1", KeyUriError::OtherType("counter")),
+            ("otpauth://hotp/a?secret=GE&counter=1&period=30", KeyUriError::OtherType("period")),
             ("otpauth://hotp/a?secret=GE", KeyUriError::Missing("counter")),
             ("otpauth://hotp/a?secret=GE&counter=-1", value("counter", "a number of 64 bits")),
             ("otpauth://hotp/a?secret=GE&counter=", value("counter", "a number of 64 bits")),
@@ -380,8 +383,17 @@ mod tests {
 
     #[test]
     fn no_message_shows_the_secret() {
-        let error = KeyUri::parse("otpauth://totp/a?secret=NOTBASE32_1").unwrap_err();
-        assert!(!format!("{error} {error:?}").contains("NOTBASE32"));
+        for query in [
+            "secret=NOTBASE32_1",
+            "secretNOTBASE32",
+            "secretNOTBASE32====",
+            "NOTBASE32=secret",
+            "secret=GE&NOTBASE32",
+            "secret:NOTBASE32=&digits=6",
+        ] {
+            let error = KeyUri::parse(&format!("otpauth://totp/a?{query}")).unwrap_err();
+            assert!(!format!("{error} {error:?}").contains("NOTBASE32"), "{error}");
+        }
     }
 
     proptest! {
