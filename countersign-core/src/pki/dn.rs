@@ -185,18 +185,29 @@ impl Value {
     }
 }
 
-/// What of an RDN is compared, in one order.
-fn comparable(rdn: &[Attribute]) -> Vec<(ObjectIdentifier, String)> {
-    let fold = |value: &Value| match value {
-        Value::Text(text) => {
-            let words: Vec<String> = text.split_whitespace().map(str::to_lowercase).collect();
-            words.join(" ")
+/// A value as it is compared; no text is the same as something else.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Folded<'a> {
+    Text(String),
+    Other(&'a [u8]),
+}
+
+impl<'a> Folded<'a> {
+    fn of(value: &'a Value) -> Self {
+        match value {
+            Value::Text(text) => {
+                let words: Vec<String> = text.split_whitespace().map(str::to_lowercase).collect();
+                Self::Text(words.join(" "))
+            }
+            Value::Other(der) => Self::Other(der),
         }
-        // No text folds to this: it holds a NUL and a colon.
-        Value::Other(der) => format!("\0:{}", HEXLOWER.encode(der)),
-    };
+    }
+}
+
+/// What of an RDN is compared, in one order.
+fn comparable(rdn: &[Attribute]) -> Vec<(ObjectIdentifier, Folded<'_>)> {
     let mut folded: Vec<_> =
-        rdn.iter().map(|attribute| (attribute.kind, fold(&attribute.value))).collect();
+        rdn.iter().map(|attribute| (attribute.kind, Folded::of(&attribute.value))).collect();
     folded.sort();
     folded
 }
@@ -392,6 +403,8 @@ mod tests {
         assert!(!same("CN=a", "CN=a,O=b"));
         assert!(!same("CN=a", "OU=a"));
         assert!(!same("CN=a", "CN=#040161"));
+        assert!(same("CN=#040161", "CN=#040161"));
+        assert!(!same(r"CN=\00:040161", "CN=#040161"));
         assert!(!same(r"CN=a\,b", "CN=ab"));
     }
 
