@@ -490,6 +490,23 @@ mod tests {
             tbs.extensions.push(extension(oid::KEY_USAGE, true, &usage));
         });
         assert!(!child.is_issued_by(&without_usage, &ToyKey::verifier()));
+        for id in [oid::KEY_USAGE, oid::BASIC_CONSTRAINTS] {
+            let doubled = altered(&|tbs| {
+                let again = tbs.extensions.iter().find(|extension| extension.extn_id == id);
+                let again = again.unwrap().clone();
+                tbs.extensions.push(again);
+            });
+            assert!(!child.is_issued_by(&doubled, &ToyKey::verifier()), "{id} stands twice");
+            let malformed = altered(&|tbs| {
+                tbs.extensions.retain(|extension| extension.extn_id != id);
+                tbs.extensions.push(extension(id, true, &7));
+            });
+            assert!(!child.is_issued_by(&malformed, &ToyKey::verifier()), "{id} is no such thing");
+        }
+        let no_usage = altered(&|tbs| {
+            tbs.extensions.retain(|extension| extension.extn_id != oid::KEY_USAGE);
+        });
+        assert!(child.is_issued_by(&no_usage, &ToyKey::verifier()));
     }
 
     #[test]

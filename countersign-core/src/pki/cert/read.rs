@@ -164,10 +164,14 @@ impl Certificate {
     }
 
     /// Whether `issuer` is a CA of that name and signed this certificate.
+    ///
+    /// Without a key usage it may sign; with one that cannot be read, or with two, it may not.
     #[must_use]
     pub fn is_issued_by(&self, issuer: &Self, verify: &dyn Verify) -> bool {
         let is_ca = issuer.extension::<BasicConstraints>().is_some_and(|basic| basic.ca);
-        let may_sign = issuer.extension::<KeyUsage>().is_none_or(|usage| usage.key_cert_sign());
+        let usage = issuer.read.tbs_certificate().get_extension::<KeyUsage>();
+        let may_sign =
+            usage.is_ok_and(|usage| usage.is_none_or(|(_, usage)| usage.key_cert_sign()));
         if !is_ca || !may_sign || self.issuer() != issuer.subject() {
             return false;
         }
