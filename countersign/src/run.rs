@@ -1,6 +1,6 @@
 //! Start-up, from top to bottom: the only place that wires the parts.
 
-use std::{collections::HashMap, io, net::SocketAddr, sync::Arc};
+use std::{collections::HashMap, fmt, io, net::SocketAddr, sync::Arc};
 
 use countersign_core::{
     pki::{
@@ -75,6 +75,19 @@ pub struct ListenAddresses {
     pub est: Vec<SocketAddr>,
     /// Revocation list, CA certificate, health: plain HTTP.
     pub http: Vec<SocketAddr>,
+}
+
+impl fmt::Display for ListenAddresses {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { radius, otpce, est, http } = self;
+        let all = [("RADIUS", radius), ("MS-OTPCE", otpce), ("EST", est), ("HTTP", http)];
+        let named = all.iter().flat_map(|(name, some)| some.iter().map(move |one| (name, one)));
+        for (index, (name, address)) in named.enumerate() {
+            let comma = if index == 0 { "" } else { ", " };
+            write!(f, "{comma}{name} on {address}")?;
+        }
+        Ok(())
+    }
 }
 
 /// Why the daemon does not start. All are the operator's to mend.
@@ -157,7 +170,7 @@ pub async fn start(config: Config) -> Result<Daemon, StartError> {
         est: start_est(&config, ca.as_ref(), &shared).await?,
         http: start_http(&config, ra, ca.as_ref(), &shared).await?,
     };
-    tracing::info!(config = %config.file.display(), ?addresses, "ready");
+    tracing::info!(config = %config.file.display(), "ready: {addresses}");
     let Shared { stop, tasks, .. } = shared;
     Ok(Daemon { addresses, stop, tasks })
 }

@@ -531,6 +531,7 @@ mod tests {
         assert_eq!(Serial::from_octets(&[0x80]).unwrap().to_hex(), "80");
         assert!(Serial::from_octets(&[0x7f; 21]).is_err());
         assert!(Serial::from_octets(&[0xff; 20]).is_err());
+        assert_eq!(Serial::from_hex("0A:FF").unwrap(), Serial::from_hex("0aff").unwrap());
         assert!(Serial::from_hex("-1").is_err());
     }
 

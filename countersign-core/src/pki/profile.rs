@@ -117,7 +117,7 @@ pub enum ProfileError {
     },
     /// Logon without a revocation list.
     #[error(
-        "profile logon: name at least one of `crl-urls`; a KDC refuses logon certificates without"
+        "profile logon: it names no revocation list; a KDC refuses logon certificates without one (`ca.publish-url`)"
     )]
     NoCrl,
     /// A URL that certificates cannot carry.

@@ -129,6 +129,15 @@ impl Commands {
         let subject = subject(order)?;
         let issued = ca.issue_infrastructure(order.kind, subject, &public_key, &public_key, &asked);
         let certificate = issued.await.map_err(|error| error.to_string())?;
+        ca.audit.record(Event {
+            at: asked.at,
+            correlation: asked.correlation,
+            what: What::Administered {
+                by: by.to_owned(),
+                action: format!("ca issue {}", order.kind),
+                object: format!("certificate {}", certificate.serial().to_hex()),
+            },
+        });
         Ok(Reply::Issued {
             serial: certificate.serial().to_hex(),
             certificate: certificate.to_pem(),

@@ -69,7 +69,7 @@ pub enum Standing {
 #[derive(Debug, thiserror::Error)]
 pub enum RaError {
     /// Operator: there is no signing certificate.
-    #[error("there is no signing certificate; see `countersign doctor` why it was not issued")]
+    #[error("there is no signing certificate; the log and /healthz say why none was issued")]
     NoCertificate,
     /// Operator: it is not valid now.
     #[error("the signing certificate {serial} is valid from {} to {} only", readable(*.not_before), readable(*.not_after))]

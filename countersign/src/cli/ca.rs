@@ -160,6 +160,7 @@ impl Issue {
             ProfileName::Signing => Kind::Signing,
         };
         let realm = match &self.realm {
+            Some(realm) if realm.is_empty() => bail!("--realm is empty"),
             Some(realm) => Some(realm.clone()),
             None => context.load_config()?.site.realm,
         };

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use clap::Args;
 use countersign_core::{
     pki::{cert::Certificate, extension::Template},
@@ -126,6 +126,8 @@ impl Login {
             key: self.key_type,
             anchors,
         };
+        self.check_outputs()?;
+        let pkcs12_password = self.pkcs12.as_ref().map(|_| self.pkcs12_password()).transpose()?;
         let one_time_password = self.one_time_password()?;
         let verbose = self.verbose && !context.json;
         let watch = |step: &Step| {
@@ -134,7 +136,12 @@ impl Login {
             }
         };
         match request.run(&client, &one_time_password, &SystemClock, &watch).await {
-            Ok(logon) => self.finish(context, &logon, &upn).await,
+            Ok(logon) => {
+                if let Err(error) = self.save(&logon, &upn, pkcs12_password.as_ref()) {
+                    return Ok(failure(context, &error));
+                }
+                self.finish(context, &logon, &upn).await
+            }
             Err(error) => Ok(failure(context, &error)),
         }
     }
@@ -151,13 +158,33 @@ impl Login {
         secret("one-time password", self.otp_file.as_deref())
     }
 
-    async fn finish(&self, context: &Context, logon: &Logon, upn: &str) -> anyhow::Result<Exit> {
+    /// What would fail after the one-time password is spent is looked at before.
+    fn check_outputs(&self) -> anyhow::Result<()> {
+        for file in [&self.pem, &self.pkcs12].into_iter().flatten() {
+            ensure!(!file.exists(), "{}: it exists; move it away first", file.display());
+            let parent = file.parent().filter(|parent| !parent.as_os_str().is_empty());
+            let parent = parent.unwrap_or(Path::new("."));
+            ensure!(parent.is_dir(), "{}: there is no such directory", parent.display());
+        }
+        Ok(())
+    }
+
+    fn save(
+        &self,
+        logon: &Logon,
+        upn: &str,
+        password: Option<&Secret<String>>,
+    ) -> Result<(), LoginError> {
         if let Some(file) = &self.pem {
             logon.save_pem(file)?;
         }
-        if let Some(file) = &self.pkcs12 {
-            logon.save_pkcs12(file, upn, &self.pkcs12_password()?)?;
+        if let (Some(file), Some(password)) = (&self.pkcs12, password) {
+            logon.save_pkcs12(file, upn, password)?;
         }
+        Ok(())
+    }
+
+    async fn finish(&self, context: &Context, logon: &Logon, upn: &str) -> anyhow::Result<Exit> {
         let tickets = if self.kinit { Some(self.ticket(logon).await?) } else { None };
         let value = json!({
             "event": 10022,

@@ -328,6 +328,11 @@ impl Add {
                 .any(|file| file.as_deref() != standard_input),
             "secret and PIN cannot both come from standard input; give one of them by a file"
         );
+        ensure!(
+            has_secret || self.kind == Kind::Remote,
+            "whose secret is it? --show-uri draws one and shows it once for an app to take over, \
+             --ask-secret and --secret-file take over that of a device"
+        );
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 //! The config as written: TOML, kebab-case, unknown keys refused.
 //!
-//! `docs/config.md` describes every key for administrators; `example.toml`
+//! `docs/config.md` describes every key for administrators; `template.toml`
 //! beside this file shows them, and is read by a test.
 
 use std::{collections::BTreeMap, net::SocketAddr, num::NonZeroU32, path::PathBuf};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use const_oid::AssociatedOid;
-use data_encoding::HEXLOWER;
+use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 use der::{
     AnyRef, DateTime, Decode, Sequence,
     asn1::{BitString, ObjectIdentifier},
@@ -227,7 +227,8 @@ impl Serial {
     ///
     /// No lower-case hexadecimal number, or one that is not a serial number.
     pub fn from_hex(hex: &str) -> Result<Self, CertificateError> {
-        let octets = HEXLOWER.decode(hex.as_bytes()).map_err(|_| CertificateError::Serial)?;
+        let digits: Vec<u8> = hex.bytes().filter(|byte| *byte != b':').collect();
+        let octets = HEXLOWER_PERMISSIVE.decode(&digits).map_err(|_| CertificateError::Serial)?;
         Self::from_octets(&octets)
     }
 

@@ -31,7 +31,7 @@ pub enum LoginError {
         cause: String,
     },
     /// 10002: no answer, or none that is one.
-    #[error("{cause}; the one-time password may be spent")]
+    #[error("{cause}{}", spent_note(*.status))]
     Receive {
         /// Server and cause.
         cause: String,
@@ -145,6 +145,14 @@ pub enum LoginError {
     },
 }
 
+/// A server that answers 4xx has not looked at the one-time password.
+fn spent_note(status: Option<u16>) -> &'static str {
+    match status {
+        Some(400..500) => "",
+        Some(_) | None => "; the one-time password may be spent",
+    }
+}
+
 impl LoginError {
     /// The event of success, beside those of failure.
     pub const SUCCESS_EVENT: u16 = 10022;
@@ -204,7 +212,7 @@ impl LoginError {
                 "check the user name, and try again with the next one-time password"
             }
             Self::Refused { is_authentication: false, .. } => {
-                "look at the server's log: it says whether the certificate request, RADIUS, the signing certificate or the list of CAs is to blame"
+                "look at the server's audit log: it says whether the certificate request, RADIUS, the signing certificate or the list of CAs is to blame"
             }
             Self::Challenge { .. } => {
                 "switch challenges off for these users in the one-time password product; MS-OTPCE cannot carry them"

@@ -8,6 +8,12 @@ use std::{fmt::Write, path::PathBuf};
 
 use anyhow::ensure;
 use clap::Args;
+use countersign_core::pki::{
+    extension::{Principal, read_upn},
+    oid,
+};
+use der::asn1::ObjectIdentifier;
+use x509_cert::ext::pkix::name::GeneralName;
 
 use self::site::Site;
 use super::{Context, output};
@@ -78,8 +84,12 @@ async fn logs_on(site: &Site, story: &mut Story) -> anyhow::Result<Logon> {
         readable(certificate.not_before()),
         readable(certificate.not_after())
     ))?;
-    story.line("  names    UPN alice@example.com, Kerberos principal alice@EXAMPLE.COM, SID S-1-5-21-…-1104")?;
-    story.line("  usage    Smart Card Logon, Client Authentication, PKINIT client")?;
+    for name in certificate.alternative_names() {
+        story.line(&format!("  name     {}", in_words(&name)))?;
+    }
+    for usage in certificate.extended_key_usage() {
+        story.line(&format!("  usage    {usage} {}", usage_in_words(usage)))?;
+    }
     Ok(logon)
 }
 
@@ -182,5 +192,30 @@ impl Story {
         }
         self.line(&text)?;
         if self.json { output::show(true, &self.steps, |_| String::new()) } else { Ok(()) }
+    }
+}
+
+/// A subject alternative name as a person wants to read it.
+fn in_words(name: &GeneralName) -> String {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "a logon certificate has two of nine kinds")]
+    match name {
+        GeneralName::OtherName(other) => match (read_upn(other), Principal::from_name(other)) {
+            (Some(upn), _) => format!("user principal name {upn}"),
+            (None, Some(principal)) => {
+                format!("Kerberos principal {}@{}", principal.components.join("/"), principal.realm)
+            }
+            (None, None) => format!("other name {}", other.type_id),
+        },
+        GeneralName::UniformResourceIdentifier(uri) => format!("URI {uri}"),
+        other => format!("{other:?}"),
+    }
+}
+
+fn usage_in_words(usage: ObjectIdentifier) -> &'static str {
+    match usage {
+        oid::SMART_CARD_LOGON => "(smart card logon)",
+        oid::CLIENT_AUTH => "(TLS client authentication)",
+        oid::PKINIT_CLIENT => "(PKINIT client)",
+        _ => "",
     }
 }
