@@ -203,6 +203,19 @@ fn http_is_answered_as_the_protocol_wants_it() {
 }
 
 #[test]
+fn a_machine_that_asks_too_often_gets_429_and_spends_no_otp() {
+    let site = Site::new();
+    site.configure_with("otpce.max-requests-per-minute = 1");
+    let stage = Stage::of(site);
+    assert_eq!(post(&stage.site, &stage.machine, "no document").status, 400);
+    let body = document("CORP\\alice", &stage.token.otp(0), &stage.request.der);
+    let refused = post(&stage.site, &stage.machine, &body);
+    assert_eq!((refused.status, refused.header("X-OTPCEP-version")), (429, Some("1.0")));
+    let other = stage.site.issue("machine", "desktop.corp.example");
+    assert_eq!(status_code(&post(&stage.site, &other, &body)), "Success");
+}
+
+#[test]
 fn what_is_no_sign_cert_request_gets_400() {
     let stage = Stage::new();
     let right = document("CORP\\alice", &stage.token.otp(0), &stage.request.der);
