@@ -395,7 +395,7 @@ async fn start_http(
 ) -> Result<Vec<SocketAddr>, StartError> {
     let Some(http) = &config.http else { return Ok(Vec::new()) };
     let publisher = ca.map(|ca| ca.publisher.clone());
-    let health = Health { ra, publisher: publisher.clone() };
+    let health = Health { ra, publisher: publisher.clone(), store: shared.store.clone() };
     let router = publish::router(Published { publisher, health, clock: shared.clock.clone() });
     start_listeners(&http.listen, &router, None, None, shared).await
 }

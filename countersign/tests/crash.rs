@@ -15,9 +15,12 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use countersign::store::{
-    CertificateRecord, Committed, Store, StoreError,
-    embedded::{Embedded, Files},
+use countersign::{
+    app::health::{Health, State},
+    store::{
+        CertificateRecord, Committed, Store, StoreError,
+        embedded::{Embedded, Files},
+    },
 };
 use countersign_core::domain::{
     account::{Account, Authentication, Validity},
@@ -105,6 +108,10 @@ async fn work_until_it_fails(store: Arc<Embedded>, power: &Power, told: Arc<Told
     assert!(power.is_off());
     let error = store.commit(change(0, 0, 1)).await;
     assert!(matches!(error, Err(StoreError::Unusable { .. })), "{error:?}");
+    assert!(matches!(store.health(), Err(StoreError::Unusable { .. })));
+    let health = Health { ra: None, publisher: None, store };
+    let [check] = &health.checks(UnixTime(1))[..] else { panic!("only the store is there") };
+    assert_eq!((check.part, check.state), ("store", State::Failing));
 }
 
 async fn move_until_it_fails(store: Arc<Embedded>, user: u8, told: Arc<Told>) {

@@ -550,7 +550,7 @@ async fn plain_http_shows_list_certificate_and_health() {
     let (code, _, body) = get("/healthz").await;
     let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
     assert_eq!((code, &body["state"]), (StatusCode::OK, &"good".into()));
-    assert_eq!(body["checks"].as_array().unwrap().len(), 3);
+    assert_eq!(body["checks"].as_array().unwrap().len(), 4);
     bench.site.set_time(NOW.plus(3 * 86_400));
     let (code, _, body) = get("/healthz").await;
     assert_eq!(code, StatusCode::SERVICE_UNAVAILABLE);
@@ -637,7 +637,11 @@ impl Bench {
     }
 
     fn health(&self) -> Health {
-        Health { ra: Some(self.site.ra.clone()), publisher: Some(self.site.publisher.clone()) }
+        Health {
+            ra: Some(self.site.ra.clone()),
+            publisher: Some(self.site.publisher.clone()),
+            store: self.site.store.clone(),
+        }
     }
 }
 

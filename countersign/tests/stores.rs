@@ -27,6 +27,9 @@ macro_rules! contract {
             refuses_an_account_or_token_twice,
             frees_the_names_that_an_account_had,
             says_what_is_not_there,
+            replaces_an_account_only_as_it_was_read,
+            replaces_a_token_only_as_it_was_read,
+            lets_one_of_16_replace_what_all_have_read,
             removes_an_account_with_its_names_and_assignments,
             keeps_persons,
             gives_tokens_in_order_with_their_secrets,
@@ -43,6 +46,7 @@ macro_rules! contract {
             takes_one_certificate_of_an_account_per_request,
             takes_one_of_32_certificates_for_the_same_request,
             never_gives_a_number_twice,
+            is_healthy_as_long_as_counters_move,
         );
     };
     ($name:ident, $open:expr; $($test:ident),* $(,)?) => {
@@ -82,7 +86,7 @@ async fn refuses_a_taken_name_and_changes_nothing(store: Arc<impl Store>) {
     assert!(find(&*store, "mallory").await.is_none());
 
     let renamed = Account { upn: Some("alice@example.com".into()), ..account(2, "robert") };
-    let error = store.replace_account(renamed, site()).await.unwrap_err();
+    let error = store.replace_account(account(2, "bob"), renamed, site()).await.unwrap_err();
     assert!(matches!(error, StoreError::NameTaken { account, .. } if account == account_id(1)));
     assert!(find(&*store, "robert").await.is_none());
     assert_eq!(find(&*store, "bob").await.unwrap().account, account(2, "bob"));
@@ -105,7 +109,7 @@ async fn frees_the_names_that_an_account_had(store: Arc<impl Store>) {
     store.insert_account(account(1, "alice"), site()).await.unwrap();
     assert!(find(&*store, "alice").await.is_some());
     let elsewhere = Site { domain: Some("OTHER".into()), realm: None };
-    store.replace_account(account(1, "alicia"), elsewhere).await.unwrap();
+    store.replace_account(account(1, "alice"), account(1, "alicia"), elsewhere).await.unwrap();
     for gone in ["alice", r"EXAMPLE\alice", "a.liddell@example.org", "alicia"] {
         assert!(find(&*store, gone).await.is_none(), "{gone}");
     }
@@ -118,23 +122,58 @@ async fn says_what_is_not_there(store: Arc<impl Store>) {
     let nobody = |result: Result<(), StoreError>, expected: &str| {
         assert!(matches!(result, Err(StoreError::NotFound { what, .. }) if what == expected));
     };
-    nobody(store.replace_account(account(1, "alice"), site()).await, "account");
+    let alice = account(1, "alice");
+    nobody(store.replace_account(alice.clone(), alice, site()).await, "account");
     nobody(store.remove_account(account_id(1)).await, "account");
     nobody(store.insert_token(token(1, &[1]), None, 0).await, "account");
-    nobody(store.replace_token(token(1, &[])).await, "token");
+    nobody(store.replace_token(token(1, &[]), token(1, &[])).await, "token");
     nobody(store.remove_token(token_id(1)).await, "token");
     nobody(store.revoke_certificate("01".into(), UnixTime(1)).await, "certificate");
     assert!(store.tokens(None, 9).await.unwrap().is_empty());
 
     store.insert_token(token(1, &[]), None, 0).await.unwrap();
-    nobody(store.replace_token(token(1, &[7])).await, "account");
+    nobody(store.replace_token(token(1, &[]), token(1, &[7])).await, "account");
     assert_eq!(store.tokens(None, 9).await.unwrap(), [token(1, &[])]);
+}
+
+async fn replaces_an_account_only_as_it_was_read(store: Arc<impl Store>) {
+    let (alice, renamed) = (account(1, "alice"), account(1, "alicia"));
+    store.insert_account(alice.clone(), site()).await.unwrap();
+    let disabled = Account { disabled: true, ..alice.clone() };
+    store.replace_account(alice.clone(), disabled.clone(), site()).await.unwrap();
+    let late = store.replace_account(alice, renamed.clone(), site()).await;
+    assert!(matches!(late, Err(StoreError::Changed { what: "account", .. })), "{late:?}");
+    assert_eq!(find(&*store, "alice").await.unwrap().account, disabled);
+    assert!(find(&*store, "alicia").await.is_none());
+    store.replace_account(disabled, renamed, site()).await.unwrap();
+    assert!(find(&*store, "alicia").await.is_some());
+}
+
+async fn replaces_a_token_only_as_it_was_read(store: Arc<impl Store>) {
+    with_token(&*store, 0).await;
+    let read = token(1, &[1]);
+    let disabled = Token { disabled: true, ..read.clone() };
+    store.replace_token(read.clone(), disabled.clone()).await.unwrap();
+    let late = store.replace_token(read, token(1, &[])).await;
+    assert!(matches!(late, Err(StoreError::Changed { what: "token", .. })), "{late:?}");
+    assert_eq!(find(&*store, "alice").await.unwrap().tokens[0].token, disabled);
+}
+
+async fn lets_one_of_16_replace_what_all_have_read(store: Arc<impl Store>) {
+    store.insert_account(account(1, "alice"), site()).await.unwrap();
+    let done = all_at_once(16, |number| {
+        let store = Arc::clone(&store);
+        let dn = Some(format!("CN={number}"));
+        let to = Account { dn, ..account(1, "alice") };
+        async move { store.replace_account(account(1, "alice"), to, site()).await.is_ok() }
+    });
+    assert_eq!(done.await.into_iter().filter(|done| *done).count(), 1);
 }
 
 async fn removes_an_account_with_its_names_and_assignments(store: Arc<impl Store>) {
     with_token(&*store, 0).await;
     store.insert_account(account(2, "bob"), site()).await.unwrap();
-    store.replace_token(token(1, &[1, 2])).await.unwrap();
+    store.replace_token(token(1, &[1]), token(1, &[1, 2])).await.unwrap();
     let failed = FailureCounter { failures: 3, last: UnixTime(9) };
     assert_eq!(store.commit(failures(FailureCounter::default(), failed)).await.unwrap(), DONE);
     store.remove_account(account_id(1)).await.unwrap();
@@ -186,7 +225,7 @@ async fn replaces_a_token_but_not_its_secret_or_counter(store: Arc<impl Store>) 
     assert_eq!(store.commit(spend(7, 8)).await.unwrap(), DONE);
     store.insert_account(account(2, "bob"), site()).await.unwrap();
     let changed = Token { label: "other".into(), disabled: true, ..token(1, &[2]) };
-    store.replace_token(changed.clone()).await.unwrap();
+    store.replace_token(token(1, &[1]), changed.clone()).await.unwrap();
     assert!(find(&*store, "alice").await.unwrap().tokens.is_empty());
     let holding = find(&*store, "bob").await.unwrap().tokens.remove(0);
     assert_eq!((holding.token, holding.secret), (changed, Some(secret(1))));
@@ -359,6 +398,13 @@ async fn never_gives_a_number_twice(store: Arc<impl Store>) {
     let next = store.next_number("crl").await.unwrap();
     assert!(numbers.iter().all(|number| *number < next));
     assert!(store.next_number("delta").await.unwrap() < next);
+}
+
+async fn is_healthy_as_long_as_counters_move(store: Arc<impl Store>) {
+    assert!(store.health().is_ok());
+    with_token(&*store, 7).await;
+    assert_eq!(store.commit(spend(7, 8)).await.unwrap(), DONE);
+    assert!(store.health().is_ok());
 }
 
 /// Alice with one token whose counter is at `first`.

@@ -9,15 +9,16 @@ use super::{
     publish::Publisher,
     sign::{Ra, Standing},
 };
-use crate::certificate::readable;
+use crate::{certificate::readable, store::Store};
 
 /// What is looked at.
-#[derive(Default)]
 pub struct Health {
     /// The registration authority, if there is one.
     pub ra: Option<Arc<Ra>>,
     /// The publisher of the embedded CA, if there is one.
     pub publisher: Option<Arc<Publisher>>,
+    /// The store.
+    pub store: Arc<dyn Store>,
 }
 
 /// The state of one part.
@@ -51,7 +52,7 @@ impl Health {
         let publisher = self.publisher.iter().flat_map(|publisher| {
             [authority(publisher.certificate(), now), revocation_list(publisher, now)]
         });
-        ra.chain(publisher).collect()
+        ra.chain(publisher).chain([store(&*self.store)]).collect()
     }
 }
 
@@ -95,6 +96,14 @@ fn revocation_list(publisher: &Publisher, now: UnixTime) -> Check {
         State::Good
     };
     Check { part, state, text: format!("valid until {}", readable(end)) }
+}
+
+fn store(store: &dyn Store) -> Check {
+    let (state, text) = match store.health() {
+        Ok(()) => (State::Good, "takes changes".to_owned()),
+        Err(error) => (State::Failing, error.to_string()),
+    };
+    Check { part: "store", state, text }
 }
 
 /// A certificate in its last quarter should have been renewed.

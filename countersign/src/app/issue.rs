@@ -426,6 +426,7 @@ impl IssueError {
             error @ (StoreError::Exists { .. }
             | StoreError::NameTaken { .. }
             | StoreError::NotFound { .. }
+            | StoreError::Changed { .. }
             | StoreError::Unusable { .. }
             | StoreError::Damaged { .. }) => Self::Store(error),
         }

@@ -61,8 +61,8 @@ impl Store for Memory {
         ready(self.state().insert_account(account, &site))
     }
 
-    fn replace_account(&self, account: Account, site: Site) -> Answer<'_, ()> {
-        ready(self.state().replace_account(account, &site))
+    fn replace_account(&self, from: Account, to: Account, site: Site) -> Answer<'_, ()> {
+        ready(self.state().replace_account(&from, to, &site))
     }
 
     fn remove_account(&self, id: AccountId) -> Answer<'_, ()> {
@@ -91,8 +91,8 @@ impl Store for Memory {
         ready(self.state().insert_token(token, secret, first))
     }
 
-    fn replace_token(&self, token: Token) -> Answer<'_, ()> {
-        ready(self.state().replace_token(token))
+    fn replace_token(&self, from: Token, to: Token) -> Answer<'_, ()> {
+        ready(self.state().replace_token(&from, to))
     }
 
     fn remove_token(&self, id: TokenId) -> Answer<'_, ()> {
@@ -150,6 +150,10 @@ impl Store for Memory {
         ready(Ok(pruned))
     }
 
+    fn health(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     fn next_number(&self, series: &'static str) -> Answer<'_, u64> {
         let mut state = self.state();
         let number = state.numbers.entry(series).or_default();
@@ -195,12 +199,19 @@ impl State {
         Ok(())
     }
 
-    fn replace_account(&mut self, account: Account, site: &Site) -> Result<(), StoreError> {
-        if !self.accounts.contains_key(&account.id) {
-            return Err(StoreError::not_found("account", account.id));
+    fn replace_account(
+        &mut self,
+        from: &Account,
+        to: Account,
+        site: &Site,
+    ) -> Result<(), StoreError> {
+        match self.accounts.get(&to.id) {
+            None => return Err(StoreError::not_found("account", to.id)),
+            Some(kept) if kept != from => return Err(StoreError::changed("account", to.id)),
+            Some(_) => {}
         }
-        self.take_names(&account, site)?;
-        self.accounts.insert(account.id, account);
+        self.take_names(&to, site)?;
+        self.accounts.insert(to.id, to);
         Ok(())
     }
 
@@ -244,12 +255,15 @@ impl State {
         Ok(())
     }
 
-    fn replace_token(&mut self, token: Token) -> Result<(), StoreError> {
-        self.require_accounts(&token)?;
-        let Some((kept, _)) = self.tokens.get_mut(&token.id) else {
-            return Err(StoreError::not_found("token", token.id));
+    fn replace_token(&mut self, from: &Token, to: Token) -> Result<(), StoreError> {
+        self.require_accounts(&to)?;
+        let Some((kept, _)) = self.tokens.get_mut(&to.id) else {
+            return Err(StoreError::not_found("token", to.id));
         };
-        *kept = token;
+        if kept != from {
+            return Err(StoreError::changed("token", to.id));
+        }
+        *kept = to;
         Ok(())
     }
 

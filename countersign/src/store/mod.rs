@@ -47,8 +47,10 @@ pub trait Store: Send + Sync + 'static {
 
     /// Adds an account. Its login keys must be free.
     fn insert_account(&self, account: Account, site: Site) -> Answer<'_, ()>;
-    /// Replaces the account of the same id, and its login keys.
-    fn replace_account(&self, account: Account, site: Site) -> Answer<'_, ()>;
+    /// Replaces an account by what is made of it, of the same id, and its login keys.
+    ///
+    /// If it is no longer as in `from`, [`StoreError::Changed`] and nothing is replaced.
+    fn replace_account(&self, from: Account, to: Account, site: Site) -> Answer<'_, ()>;
     /// Removes an account, its login keys and its failures; tokens lose the assignment.
     fn remove_account(&self, id: AccountId) -> Answer<'_, ()>;
     /// Up to `limit` accounts in order of their ids, after `after`.
@@ -69,8 +71,10 @@ pub trait Store: Send + Sync + 'static {
         secret: Option<SealedSecret>,
         first: u64,
     ) -> Answer<'_, ()>;
-    /// Replaces the token of the same id; its secret and counter stay.
-    fn replace_token(&self, token: Token) -> Answer<'_, ()>;
+    /// Replaces a token by what is made of it, of the same id; its secret and counter stay.
+    ///
+    /// If it is no longer as in `from`, [`StoreError::Changed`] and nothing is replaced.
+    fn replace_token(&self, from: Token, to: Token) -> Answer<'_, ()>;
     /// Removes a token with its secret. Its counter is kept, so that nothing spent comes back.
     fn remove_token(&self, id: TokenId) -> Answer<'_, ()>;
     /// Up to `limit` tokens in order of their ids, after `after`.
@@ -93,6 +97,13 @@ pub trait Store: Send + Sync + 'static {
     ) -> Answer<'_, Vec<CertificateRecord>>;
     /// Forgets certificates that expired before `before`; returns how many.
     fn prune_certificates(&self, before: UnixTime) -> Answer<'_, u64>;
+
+    /// Whether counters can still be moved; without that nobody is let in.
+    ///
+    /// # Errors
+    ///
+    /// Why they cannot.
+    fn health(&self) -> Result<(), StoreError>;
 
     /// A number that grows with every call and is never given twice (CRL numbers).
     fn next_number(&self, series: &'static str) -> Answer<'_, u64>;
@@ -164,6 +175,14 @@ pub enum StoreError {
         /// Its id.
         id: String,
     },
+    /// Caller: what is to be replaced is no longer what it was read as.
+    #[error("the {what} {id} was changed meanwhile; try again")]
+    Changed {
+        /// The kind of record.
+        what: &'static str,
+        /// Its id.
+        id: String,
+    },
     /// Operator: the store cannot be opened or used.
     #[error("{object}: {cause}")]
     Unusable {
@@ -185,6 +204,10 @@ pub enum StoreError {
 impl StoreError {
     fn not_found(what: &'static str, id: impl ToString) -> Self {
         Self::NotFound { what, id: id.to_string() }
+    }
+
+    fn changed(what: &'static str, id: impl ToString) -> Self {
+        Self::Changed { what, id: id.to_string() }
     }
 
     fn exists(what: &'static str, id: impl ToString) -> Self {

@@ -123,9 +123,10 @@ impl Site {
 
     /// Changes what the store knows of the account.
     pub(crate) async fn change_account(&self, change: impl FnOnce(&mut Account)) {
+        let before = self.store.accounts(None, 1).await.unwrap().remove(0);
         let mut account = account();
         change(&mut account);
-        self.store.replace_account(account, Domain::default()).await.unwrap();
+        self.store.replace_account(before, account, Domain::default()).await.unwrap();
     }
 
     pub(crate) fn set_time(&self, now: UnixTime) {

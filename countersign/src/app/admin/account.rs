@@ -100,7 +100,7 @@ impl Admin {
         if account == before {
             return Err(AdminError::NothingToChange);
         }
-        self.replace(account).await
+        self.replace(before, account).await
     }
 
     pub(super) async fn account_switch(
@@ -108,8 +108,9 @@ impl Admin {
         name: &str,
         enabled: bool,
     ) -> Result<AdminReply, AdminError> {
-        let account = self.subject(name).await?.account;
-        self.replace(Account { disabled: !enabled, ..account }).await
+        let before = self.subject(name).await?.account;
+        let account = Account { disabled: !enabled, ..before.clone() };
+        self.replace(before, account).await
     }
 
     pub(super) async fn account_unlock(&self, name: &str) -> Result<AdminReply, AdminError> {
@@ -145,9 +146,10 @@ impl Admin {
         Ok(names)
     }
 
-    async fn replace(&self, account: Account) -> Result<AdminReply, AdminError> {
-        let login = login_of(&account);
-        self.parts.store.replace_account(account, self.parts.site.clone()).await?;
+    /// Not if it was changed meanwhile: what was done to it by somebody else is not undone.
+    async fn replace(&self, from: Account, to: Account) -> Result<AdminReply, AdminError> {
+        let login = login_of(&to);
+        self.parts.store.replace_account(from, to, self.parts.site.clone()).await?;
         self.account_show(&login).await
     }
 

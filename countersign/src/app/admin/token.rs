@@ -108,7 +108,7 @@ impl Admin {
         if token == before {
             return Err(AdminError::NothingToChange);
         }
-        self.put(token).await
+        self.put(before, token).await
     }
 
     pub(super) async fn token_switch(
@@ -116,8 +116,9 @@ impl Admin {
         name: &str,
         enabled: bool,
     ) -> Result<AdminReply, AdminError> {
-        let token = self.token(name).await?;
-        self.put(Token { disabled: !enabled, ..token }).await
+        let before = self.token(name).await?;
+        let token = Token { disabled: !enabled, ..before.clone() };
+        self.put(before, token).await
     }
 
     pub(super) async fn token_assign(
@@ -126,13 +127,14 @@ impl Admin {
         account: &str,
         assigned: bool,
     ) -> Result<AdminReply, AdminError> {
-        let mut token = self.token(name).await?;
+        let before = self.token(name).await?;
+        let mut token = before.clone();
         let account = self.subject(account).await?.account.id;
         token.accounts.retain(|id| *id != account);
         if assigned {
             token.accounts.push(account);
         }
-        self.put(token).await
+        self.put(before, token).await
     }
 
     /// Spends both OTPs, so that neither of them logs anybody on.
@@ -233,9 +235,10 @@ impl Admin {
         Some(ClearText(uri.to_uri()))
     }
 
-    async fn put(&self, token: Token) -> Result<AdminReply, AdminError> {
-        self.parts.store.replace_token(token.clone()).await?;
-        self.shown(token).await.map(AdminReply::Token)
+    /// Not if it was changed meanwhile: what was done to it by somebody else is not undone.
+    async fn put(&self, from: Token, to: Token) -> Result<AdminReply, AdminError> {
+        self.parts.store.replace_token(from, to.clone()).await?;
+        self.shown(to).await.map(AdminReply::Token)
     }
 
     async fn shown(&self, token: Token) -> Result<TokenView, AdminError> {

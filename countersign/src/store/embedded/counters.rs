@@ -132,6 +132,11 @@ impl Counters {
         }
     }
 
+    /// Whether moves are possible.
+    pub(super) fn health(&self) -> Result<(), StoreError> {
+        self.check_usable(&self.lock(), 0)
+    }
+
     /// Why the moves that were waited for are not on disk.
     pub(super) fn failure(&self) -> StoreError {
         let cause = self.lock().poison.clone();

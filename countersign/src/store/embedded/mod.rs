@@ -243,8 +243,9 @@ impl Store for Embedded {
         })
     }
 
-    fn replace_account(&self, account: Account, site: Site) -> Answer<'_, ()> {
-        Box::pin(self.records.write(true, move |tables| tables.replace_account(account, &site)))
+    fn replace_account(&self, from: Account, to: Account, site: Site) -> Answer<'_, ()> {
+        let replace = move |tables: &mut Tables<'_>| tables.replace_account(&from, to, &site);
+        Box::pin(self.records.write(true, replace))
     }
 
     fn remove_account(&self, id: AccountId) -> Answer<'_, ()> {
@@ -286,8 +287,8 @@ impl Store for Embedded {
         })
     }
 
-    fn replace_token(&self, token: Token) -> Answer<'_, ()> {
-        Box::pin(self.records.write(true, move |tables| tables.replace_token(token)))
+    fn replace_token(&self, from: Token, to: Token) -> Answer<'_, ()> {
+        Box::pin(self.records.write(true, move |tables| tables.replace_token(&from, to)))
     }
 
     fn remove_token(&self, id: TokenId) -> Answer<'_, ()> {
@@ -328,6 +329,10 @@ impl Store for Embedded {
                 }
             }
         })
+    }
+
+    fn health(&self) -> Result<(), StoreError> {
+        self.counters.health()
     }
 
     fn next_number(&self, series: &'static str) -> Answer<'_, u64> {

@@ -248,11 +248,15 @@ impl<'t> Tables<'t> {
 
     pub(super) fn replace_account(
         &mut self,
-        account: Account,
+        from: &Account,
+        to: Account,
         site: &Site,
     ) -> Result<(), StoreError> {
-        let row = self.account(account.id)?;
-        self.put_account(AccountRow { account, ..row }, site)
+        let row = self.account(to.id)?;
+        if row.account != *from {
+            return Err(StoreError::changed("account", to.id));
+        }
+        self.put_account(AccountRow { account: to, ..row }, site)
     }
 
     /// Writes the account, frees the names it had and takes those it has, unless one is taken.
@@ -312,10 +316,13 @@ impl<'t> Tables<'t> {
         self.begin_counter(&CounterKey::token(id), counter)
     }
 
-    pub(super) fn replace_token(&mut self, token: Token) -> Result<(), StoreError> {
-        let row = self.token(token.id)?;
-        self.assign(&token, &row.token.accounts)?;
-        write(&mut self.tokens, *token.id.as_bytes(), &TokenRow { token, ..row })
+    pub(super) fn replace_token(&mut self, from: &Token, to: Token) -> Result<(), StoreError> {
+        let row = self.token(to.id)?;
+        if row.token != *from {
+            return Err(StoreError::changed("token", to.id));
+        }
+        self.assign(&to, &row.token.accounts)?;
+        write(&mut self.tokens, *to.id.as_bytes(), &TokenRow { token: to, ..row })
     }
 
     pub(super) fn remove_token(&mut self, id: TokenId) -> Result<(), StoreError> {

@@ -151,6 +151,21 @@ async fn pin_is_set_changed_and_removed() {
     }
 }
 
+/// While the PIN is hashed, somebody else switches the token off: it stays off.
+#[tokio::test]
+async fn changes_at_the_same_time_do_not_undo_each_other() {
+    let desk = desk_with_alice().await;
+    desk.token(AdminRequest::TokenAdd(event_token("alice"))).await;
+    let token = || "alice hotp".to_owned();
+    let fields = TokenFields { pin: Some(Setting::To(clear("4711"))), ..TokenFields::default() };
+    let set = desk.ask(AdminRequest::TokenSet { token: token(), fields });
+    let switch = desk.ask(AdminRequest::TokenSwitch { token: token(), enabled: false });
+    let (set, switched) = tokio::join!(set, switch);
+    assert!(set.is_ok() && switched.is_ok());
+    let shown = desk.token(show("alice hotp")).await;
+    assert!(shown.pin && shown.disabled);
+}
+
 #[tokio::test]
 async fn no_reply_has_room_for_the_hash_of_a_pin() {
     let desk = desk_with_alice().await;
