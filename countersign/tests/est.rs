@@ -94,24 +94,34 @@ async fn fullcmc_turns_a_signed_request_into_a_logon_certificate() {
 #[tokio::test]
 async fn fullcmc_answers_a_refusal_with_a_cmc_response() {
     let bench = Bench::new().await;
+    let names = Names { template: None, ..Names::default() };
+    let signed = bench.site.signed_carelessly(&logon_request(&bench.key, &names));
+    let response = bench.send(full_cmc(BASE64.encode(&signed))).await;
+    assert_eq!(response.status(), StatusCode::BAD_REQUEST);
+    let media_type = "application/pkcs7-mime; smime-type=CMC-response";
+    assert_eq!(response.headers()["content-type"], media_type);
+    let refused = answer(response).await;
+    let Answer::Refused { status: 2, fail_info, .. } = refused else { panic!("{refused:?}") };
+    assert_eq!(fail_info, Some(FailInfo::BAD_IDENTITY));
+    assert!(matches!(bench.last_event(), What::IssueRefused { .. }));
+}
+
+/// Anybody may send it: it costs neither a signature nor a line in the audit log.
+#[tokio::test]
+async fn fullcmc_that_nobody_vouches_for_is_answered_plainly_and_not_audited() {
+    let bench = Bench::new().await;
     let signed = bench.site.signed_request(&bench.key);
     let mut changed = signed.clone();
     *changed.last_mut().unwrap() ^= 1;
-    for (body, fail_info) in [
-        (changed, FailInfo::BAD_MESSAGE_CHECK),
-        (b"\x30\x00".to_vec(), FailInfo::BAD_REQUEST),
-        (logon_request(&bench.key, &Names::default()), FailInfo::BAD_REQUEST),
-    ] {
+    let stranger = Site::new().await.signed_request(&bench.key);
+    let pkcs10 = logon_request(&bench.key, &Names::default());
+    let before = bench.site.audit.events().len();
+    for body in [changed, stranger, pkcs10, b"\x30\x00".to_vec(), Vec::new()] {
         let response = bench.send(full_cmc(BASE64.encode(&body))).await;
         assert_eq!(response.status(), StatusCode::BAD_REQUEST);
-        let media_type = "application/pkcs7-mime; smime-type=CMC-response";
-        assert_eq!(response.headers()["content-type"], media_type);
-        let refused = answer(response).await;
-        let Answer::Refused { status: 2, fail_info: found, .. } = refused else {
-            panic!("{refused:?}")
-        };
-        assert_eq!(found, Some(fail_info));
+        assert_eq!(response.headers()["content-type"], "text/plain; charset=utf-8");
     }
+    assert_eq!(bench.site.audit.events().len(), before);
 }
 
 #[tokio::test]

@@ -410,7 +410,10 @@ impl Ca {
         if let Err(error) = result {
             let cause = error.to_string();
             tracing::debug!(correlation = %asked.correlation, peer = asked.peer, cause, "not issued");
-            self.record(asked, What::IssueRefused { peer: asked.peer.clone(), cause });
+            // What nobody vouches for anybody may send: it would fill the audit log.
+            if !matches!(error, IssueError::NotVouched(_)) {
+                self.record(asked, What::IssueRefused { peer: asked.peer.clone(), cause });
+            }
         }
     }
 

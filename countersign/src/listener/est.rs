@@ -88,6 +88,8 @@ async fn full_cmc(
     let asked = est.asked(peer.as_deref(), client.as_deref());
     match est.ca.issue_logon(&message, &asked).await {
         Ok(issued) => certificates(&[issued, est.ca.authority.certificate().clone()]),
+        // Anybody can send these, so none costs a signature.
+        Err(error @ IssueError::NotVouched(_)) => plain(status(&error), &error.text_for_peer()),
         Err(error) => est.refusal(&error),
     }
 }
@@ -151,7 +153,8 @@ impl Est {
         dns_names.iter().find(known).cloned()
     }
 
-    /// RFC 7030 §4.3.2: a rejection carries a full PKI response.
+    /// RFC 7030 §4.3.2: a rejection carries a full PKI response; it goes to
+    /// those only whom a registration authority vouches for.
     fn refusal(&self, error: &IssueError) -> Response {
         match self.ca.refusal(error) {
             Ok(response) => base64(status(error), CMC_RESPONSE, &response),
