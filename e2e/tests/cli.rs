@@ -148,8 +148,8 @@ fn accounts_and_tokens_are_managed_while_the_daemon_runs_and_while_it_does_not()
 fn drawn_secret_is_shown_as_key_uri_on_request_only() {
     let site = Site::new();
     site.add_account("alice");
-    let silent = site.run(["token", "add", "alice"]).succeeded();
-    assert!(!silent.contains("otpauth:") && !silent.contains("secret="), "{silent}");
+    let refused = site.run(["token", "add", "alice"]).failed();
+    assert!(refused.contains("--show-uri"), "{refused}");
     let add = ["token", "add", "alice", "--type", "hotp", "--digits", "8", "--show-uri"];
     let shown = site.run(add).succeeded();
     let (_, secret) = shown.split_once("secret=").unwrap_or_else(|| panic!("{shown}"));

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use clap::{Args, Subcommand, ValueEnum};
 use countersign_core::{
     domain::token::TokenKind,
@@ -328,11 +328,6 @@ impl Add {
                 .any(|file| file.as_deref() != standard_input),
             "secret and PIN cannot both come from standard input; give one of them by a file"
         );
-        ensure!(
-            has_secret || self.kind == Kind::Remote,
-            "whose secret is it? --show-uri draws one and shows it once for an app to take over, \
-             --ask-secret and --secret-file take over that of a device"
-        );
         Ok(())
     }
 
@@ -343,7 +338,10 @@ impl Add {
             None if self.show_uri => {
                 return Ok(NewSecret::DrawAndShow { issuer: self.issuer.clone() });
             }
-            None => return Ok(NewSecret::Draw),
+            None => bail!(
+                "whose secret is it? --show-uri draws one and shows it once for an app to take \
+                 over, --ask-secret and --secret-file take over that of a device"
+            ),
         };
         let secret = match self.secret_format {
             Format::Base32 => NewSecret::Base32(given),

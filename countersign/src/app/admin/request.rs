@@ -231,8 +231,6 @@ pub enum NewKind {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum NewSecret {
-    /// Drawn here; nobody ever sees it.
-    Draw,
     /// Drawn here and shown once, as an otpauth URI, for an app to take over.
     DrawAndShow {
         /// The issuer that the app shows; the site's realm if not given.
@@ -252,7 +250,7 @@ impl NewSecret {
     /// It is not in the encoding named, or too short or too long.
     pub fn given(&self) -> Result<Option<ClearSecret>, AdminError> {
         let octets = match self {
-            Self::Draw | Self::DrawAndShow { .. } => return Ok(None),
+            Self::DrawAndShow { .. } => return Ok(None),
             Self::Base32(text) => {
                 let text = without(text, &[' ', '-', '=']);
                 let upper = Secret::new(text.expose().to_ascii_uppercase());

@@ -286,7 +286,7 @@ fn read_secret(secret: NewSecret, algorithm: Algorithm) -> Result<Given, AdminEr
     let octets = secret.given()?.unwrap_or_else(|| draw(algorithm));
     let shown = match secret {
         NewSecret::DrawAndShow { issuer } => Some(issuer),
-        NewSecret::Draw | NewSecret::Base32(_) | NewSecret::Hex(_) => None,
+        NewSecret::Base32(_) | NewSecret::Hex(_) => None,
     };
     Ok(Given { octets, shown })
 }

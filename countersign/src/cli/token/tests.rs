@@ -94,9 +94,9 @@ fn a_secret_that_is_none_is_refused_by_the_name_of_its_file() {
 }
 
 #[test]
-fn a_secret_is_drawn_and_kept_unless_it_is_to_be_shown() {
-    let added = request(&["add", "alice"]).unwrap();
-    assert_eq!(added["token-add"]["kind"]["secret"], "draw");
+fn a_token_whose_secret_nobody_would_have_is_refused() {
+    let error = request(&["add", "alice"]).unwrap_err();
+    assert!(error.contains("--show-uri") && error.contains("--secret-file"), "{error}");
 }
 
 /// Other users can read arguments; whatever takes a secret must take the name of a file.

@@ -74,14 +74,6 @@ async fn a_drawn_secret_is_shown_once_and_works() {
 }
 
 #[tokio::test]
-async fn a_drawn_secret_is_not_shown_unasked() {
-    let desk = desk_with_alice().await;
-    let reply = desk.ask(AdminRequest::TokenAdd(with_secret(NewSecret::Draw))).await.unwrap();
-    let AdminReply::TokenAdded { uri: None, .. } = reply else { panic!("{reply:?}") };
-    assert_eq!(desk.attempt("alice", b"000000").await, Reason::WrongPasscode);
-}
-
-#[tokio::test]
 async fn a_given_secret_works_and_is_never_shown() {
     let desk = desk_with_alice().await;
     let hex = "31:32:33:34:35:36:37:38:39:30 31323334353637383930";
