@@ -51,6 +51,25 @@ fn login_goes_straight_to_a_ticket() {
     assert!(klist(&config, &cache).succeeded().contains("krbtgt/"), "the ticket stays");
 }
 
+/// The CA that issues logon certificates may not say which KDC is the right one.
+#[test]
+fn kdc_is_trusted_for_the_anchors_given_alone() {
+    let stage = Stage::new();
+    let kdc = stage.kdc(None);
+    let config = kdc.client_config(&[]);
+    let name = format!("FILE:{}", stage.site.file("cache").display());
+    let kinit = |otp: &str, trust: &std::path::Path| {
+        let mut command = stage.login_command("alice", otp);
+        command.args(["--kinit", "--ccache", &name, "--kdc-trust", path(trust)]);
+        run(command.env("KRB5_CONFIG", &config), b"")
+    };
+    let other = Site::new();
+    let refused = kinit(&stage.token.otp(0), &other.ca_certificate());
+    refused.failed();
+    let accepted = kinit(&stage.token.otp(1), &stage.site.ca_certificate()).succeeded();
+    assert!(accepted.contains("krbtgt/CORP.EXAMPLE"), "{accepted}\n{}", kdc.log());
+}
+
 #[test]
 fn pkcs12_file_is_for_its_owner_and_openssl_reads_it() {
     let stage = Stage::new();

@@ -82,6 +82,9 @@ pub struct Login {
     /// Get a Kerberos ticket with the certificate (PKINIT)
     #[arg(long)]
     kinit: bool,
+    /// Trust anchors of the KDC, PEM [default: those of --trust]
+    #[arg(long, value_name = "FILE", requires = "kinit")]
+    kdc_trust: Option<PathBuf>,
     /// Whose ticket [default: the one that the certificate names]
     #[arg(long, requires = "kinit")]
     principal: Option<String>,
@@ -115,6 +118,10 @@ impl Login {
             return Ok(failure(context, &LoginError::NoUpn { user: self.user.clone() }));
         };
         let anchors = certificate::load(&self.trust)?;
+        let kdc_anchors = match &self.kdc_trust {
+            Some(file) => certificate::load(file)?,
+            None => anchors.clone(),
+        };
         let client = self.client(&machine, &anchors)?;
         let request = Request {
             servers: self.server.clone(),
@@ -140,7 +147,7 @@ impl Login {
                 if let Err(error) = self.save(&logon, &upn, pkcs12_password.as_ref()) {
                     return Ok(failure(context, &error));
                 }
-                self.finish(context, &logon, &upn).await
+                self.finish(context, &logon, &upn, &kdc_anchors).await
             }
             Err(error) => Ok(failure(context, &error)),
         }
@@ -184,8 +191,14 @@ impl Login {
         Ok(())
     }
 
-    async fn finish(&self, context: &Context, logon: &Logon, upn: &str) -> anyhow::Result<Exit> {
-        let tickets = if self.kinit { Some(self.ticket(logon).await?) } else { None };
+    async fn finish(
+        &self,
+        context: &Context,
+        logon: &Logon,
+        upn: &str,
+        kdc_anchors: &[Certificate],
+    ) -> anyhow::Result<Exit> {
+        let tickets = if self.kinit { Some(self.ticket(logon, kdc_anchors).await?) } else { None };
         let value = json!({
             "event": 10022,
             "ca": logon.ca,
@@ -201,13 +214,13 @@ impl Login {
         Ok(Exit::Success)
     }
 
-    async fn ticket(&self, logon: &Logon) -> anyhow::Result<String> {
+    async fn ticket(&self, logon: &Logon, anchors: &[Certificate]) -> anyhow::Result<String> {
         let principal = self.principal.clone().or_else(|| logon.principal());
         let principal = principal.context(
             "the certificate names no Kerberos principal (id-pkinit-san); give --principal",
         )?;
         let cache = self.ccache.clone();
-        let ticket = Ticket { principal: &principal, anchors: &[], cache, config: None };
+        let ticket = Ticket { principal: &principal, anchors, cache, config: None };
         Ok(logon.kinit(&ticket).await?)
     }
 

@@ -33,7 +33,10 @@ pub struct Logon {
 pub struct Ticket<'a> {
     /// Whose, `user@REALM`.
     pub principal: &'a str,
-    /// Whom the KDC's certificate must chain to; none means the CA of the logon certificate.
+    /// Whom the KDC's certificate must chain to.
+    ///
+    /// Certificates that came with the logon certificate are no such anchors:
+    /// whoever answered instead of the CA could have sent them.
     pub anchors: &'a [Certificate],
     /// The credential cache, as `KRB5CCNAME` has it; the default one if `None`.
     pub cache: Option<String>,
@@ -93,20 +96,17 @@ impl Logon {
 
     /// Gets a Kerberos ticket with the certificate, and says what klist says about it.
     ///
-    /// The KDC's certificate must chain to one of `anchors`; to the CA's own, if there are none.
-    ///
     /// # Errors
     ///
     /// The key cannot be handed over, or there is no ticket.
     pub async fn kinit(&self, ticket: &Ticket<'_>) -> Result<String, KinitError> {
         let key = self.key.pkcs8_pem().map_err(std::io::Error::other);
         let key = key.map_err(KinitError::Memory)?;
-        let anchors = if ticket.anchors.is_empty() { &self.chain } else { ticket.anchors };
         let kinit = Kinit {
             principal: ticket.principal,
             certificate: &self.certificate,
             key: &key,
-            anchors,
+            anchors: ticket.anchors,
             cache: ticket.cache.clone(),
             config: ticket.config.clone(),
         };

@@ -139,9 +139,10 @@ async fn gets_a_ticket(site: &Site, logon: &Logon, story: &mut Story) -> anyhow:
         "  kinit alice@EXAMPLE.COM, by PKINIT with the certificate; the key stays in memory.",
     )?;
     let cache = format!("FILE:{}", site.directory.join("krb5cc").display());
+    let anchors = site.anchors()?;
     let ticket = Ticket {
         principal: "alice@EXAMPLE.COM",
-        anchors: &[],
+        anchors: &anchors,
         cache: Some(cache),
         config: Some(kdc.config.clone()),
     };

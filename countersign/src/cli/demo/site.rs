@@ -14,7 +14,7 @@ use countersign_core::{
         hotp::{Algorithm, Digits, hotp},
         totp::time_step,
     },
-    pki::extension::Template,
+    pki::{cert::Certificate, extension::Template},
     secret::Secret,
 };
 use data_encoding::BASE32_NOPAD;
@@ -287,6 +287,11 @@ impl Site {
         issue.issue(&self.context()).await.map(drop)
     }
 
+    /// The CA of everything in the demo.
+    pub(super) fn anchors(&self) -> anyhow::Result<Vec<Certificate>> {
+        Ok(certificate::load(&self.directory.join("ca/ca.pem"))?)
+    }
+
     fn client(&self) -> anyhow::Result<HttpsClient> {
         let stem = self.clients().join("client1.example.com");
         let file = |extension: &str| PathBuf::from(format!("{}.{extension}", stem.display()));
@@ -294,7 +299,7 @@ impl Site {
             chain: certificate::load(&file("pem"))?,
             key: FileSigner::load(&file("key"))?.pkcs8()?,
         };
-        let anchors = certificate::load(&self.directory.join("ca/ca.pem"))?;
+        let anchors = self.anchors()?;
         let second = Duration::from_secs;
         let patience = Patience { connect: second(5), answer: second(30) };
         HttpsClient::new(&anchors, Some(&identity), patience).context("the client of the demo")
