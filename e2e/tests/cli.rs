@@ -92,6 +92,24 @@ fn config_that_cannot_be_used_is_exit_code_3_with_line_and_key() {
 }
 
 #[test]
+fn check_finds_who_asks_an_upstream_that_is_gone() {
+    let site = Site::new();
+    site.configure_with("[upstream.old]\nservers = ['127.0.0.1:9']\nsecret = 'sixteen octets!!'");
+    site.run(["account", "add", "carol", "--upstream", "old"]).succeeded();
+    site.add_account("dave");
+    let remote =
+        ["token", "add", "dave", "--type", "remote", "--upstream", "old", "--label", "fob"];
+    site.run(remote).succeeded();
+    site.run(["check"]).succeeded();
+    site.configure(|config| drop(config.remove("upstream")));
+    let ran = site.run(["check", "--quiet"]);
+    assert_eq!(ran.status.code(), Some(FAILURE), "{ran}");
+    for object in ["account carol", "token fob", "\"old\""] {
+        assert!(ran.stdout.contains(object), "{object}: {ran}");
+    }
+}
+
+#[test]
 fn check_finds_what_would_fail_at_run_time() {
     let site = Site::new();
     site.run(["check"]).succeeded();

@@ -32,7 +32,7 @@ impl Check {
     pub async fn run(self, context: &Context) -> anyhow::Result<Exit> {
         let config = context.load_config()?;
         let running = control::is_running(&config.control_socket).await;
-        let mut findings = examine(&config, SystemClock.now(), running);
+        let mut findings = examine(&config, SystemClock.now(), running).await;
         findings.retain(|finding| !self.quiet || finding.grade != Grade::Good);
         output::show(context.json, &findings, |findings| report(findings))?;
         let failing = findings.iter().any(|finding| finding.grade == Grade::Error);

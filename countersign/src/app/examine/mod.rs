@@ -5,10 +5,17 @@
 
 use std::{net::SocketAddr, path::Path};
 
-use countersign_core::{domain::time::UnixTime, pki::profile::Span};
+use countersign_core::{
+    domain::{account::Authentication, time::UnixTime, token::TokenKind},
+    pki::profile::Span,
+};
 use serde::Serialize;
 
-use crate::{config::Config, store::embedded::Embedded, vault::Vault};
+use crate::{
+    config::Config,
+    store::{Store, embedded::Embedded},
+    vault::Vault,
+};
 
 mod certificates;
 mod radius;
@@ -64,11 +71,10 @@ impl Findings {
 
 /// Examines everything that a config names. `running`: the daemon of this config is at
 /// work, so its addresses are taken by itself.
-#[must_use]
-pub fn examine(config: &Config, now: UnixTime, running: bool) -> Vec<Finding> {
+pub async fn examine(config: &Config, now: UnixTime, running: bool) -> Vec<Finding> {
     let mut findings = Findings::default();
     examine_master_key(config, &mut findings);
-    examine_store(config, running, &mut findings);
+    examine_store(config, running, &mut findings).await;
     examine_policy(config, &mut findings);
     radius::examine(config, &mut findings);
     certificates::examine(config, now, &mut findings);
@@ -92,18 +98,23 @@ fn examine_master_key(config: &Config, findings: &mut Findings) {
 }
 
 /// A running daemon has the store open, and has proved by that that the key is its own.
-fn examine_store(config: &Config, running: bool, findings: &mut Findings) {
+async fn examine_store(config: &Config, running: bool, findings: &mut Findings) {
     let object = format!("store {}", config.store.display());
     let key_id = Vault::open(&config.master_key).map(|vault| vault.key_id().to_owned());
     let opened = match key_id {
-        Ok(key_id) if !running => Embedded::open(&config.store, &key_id).map(drop),
-        Ok(_) | Err(_) => Ok(()),
+        Ok(key_id) if !running => Embedded::open(&config.store, &key_id).map(Some),
+        Ok(_) | Err(_) => Ok(None),
     };
     match opened {
-        Ok(()) => findings.good(
-            &object,
-            "embedded: one daemon at a time uses it, every acceptance is flushed to it",
-        ),
+        Ok(store) => {
+            findings.good(
+                &object,
+                "embedded: one daemon at a time uses it, every acceptance is flushed to it",
+            );
+            if let Some(store) = store {
+                examine_remote(config, &store, findings).await;
+            }
+        }
         Err(error) => findings.error(
             &object,
             error.to_string(),
@@ -116,6 +127,38 @@ fn examine_store(config: &Config, running: bool, findings: &mut Findings) {
     {
         let object = format!("audit-log {}", config.audit_log.display());
         findings.error(&object, "its directory does not exist", "make the directory");
+    }
+}
+
+/// Accounts and tokens that ask an upstream which the config does not have.
+async fn examine_remote(config: &Config, store: &Embedded, findings: &mut Findings) {
+    let known = |name: &str| config.upstreams.iter().any(|upstream| upstream.name == name);
+    let missing = |name: &str| format!("it asks the upstream {name:?}, which the config lacks");
+    let mut after = None;
+    while let Ok(page) = store.accounts(after, PAGE).await {
+        let Some(last) = page.last() else { break };
+        after = Some(last.id);
+        for account in &page {
+            if let Authentication::Upstream(name) = &account.authentication
+                && !known(name)
+            {
+                let object = format!("account {}", account.name);
+                findings.error(&object, missing(name), ADD_UPSTREAM);
+            }
+        }
+    }
+    let mut after = None;
+    while let Ok(page) = store.tokens(after, PAGE).await {
+        let Some(last) = page.last() else { break };
+        after = Some(last.id);
+        for token in &page {
+            if let TokenKind::Remote { upstream } = &token.kind
+                && !known(upstream)
+            {
+                let object = format!("token {}", token.label);
+                findings.error(&object, missing(upstream), ADD_UPSTREAM);
+            }
+        }
     }
 }
 
@@ -198,3 +241,7 @@ fn warn_if_readable_by_others(path: &Path, object: &str, findings: &mut Findings
         );
     }
 }
+
+/// Records read at once.
+const PAGE: usize = 1000;
+const ADD_UPSTREAM: &str = "add [upstream.NAME] to the config, or change the account or token";
