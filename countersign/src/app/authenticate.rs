@@ -91,7 +91,13 @@ impl Authenticator {
             let Some(subject) = self.open(sealed) else {
                 return verdict(Outcome::Unavailable, Reason::SecretUnreadable, account);
             };
-            let (subject, decision) = self.decide(subject, attempt).await;
+            let (subject, decision) =
+                if subject.tokens.iter().all(|holding| holding.token.pin.is_none()) {
+                    let decision = decide(&subject, attempt, &self.policy, &*self.pins);
+                    (subject, decision)
+                } else {
+                    Box::pin(self.decide_with_pins(subject, attempt)).await
+                };
             let (verdict, change) = match decision {
                 Decision::Settled { verdict, change } => (verdict, change),
                 Decision::Ask { upstream, token } => {
@@ -101,8 +107,10 @@ impl Authenticator {
                         Ok(Committed::Conflict) => continue,
                         Err(error) => return store_failed(&error, account),
                     }
-                    let verdict = self.ask(&upstream, token, &subject.account, attempt).await;
-                    self.settle(verdict, counted, attempt).await;
+                    // Boxed, as what few attempts need would make every attempt larger.
+                    let asking = self.ask(&upstream, token, &subject.account, attempt);
+                    let verdict = Box::pin(asking).await;
+                    Box::pin(self.settle(verdict, counted, attempt)).await;
                     return verdict;
                 }
             };
@@ -125,16 +133,12 @@ impl Authenticator {
             .ok()
     }
 
-    /// Decides in place, or on a thread of its own where a PIN has to be hashed.
-    async fn decide(
+    /// Decides on a thread of its own, because a PIN has to be hashed.
+    async fn decide_with_pins(
         &self,
         subject: Subject<ClearSecret>,
         attempt: &Arc<Attempt>,
     ) -> (Subject<ClearSecret>, Decision) {
-        if subject.tokens.iter().all(|holding| holding.token.pin.is_none()) {
-            let decision = decide(&subject, attempt, &self.policy, &*self.pins);
-            return (subject, decision);
-        }
         let _permit = self.pin_permits.acquire().await.expect("this semaphore is never closed");
         let (attempt, policy, pins) = (attempt.clone(), self.policy.clone(), self.pins.clone());
         tokio::task::spawn_blocking(move || {
