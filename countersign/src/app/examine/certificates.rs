@@ -34,8 +34,16 @@ pub(super) fn examine(config: &Config, now: UnixTime, findings: &mut Findings) {
         );
     }
     if let Some(ra) = &config.ra {
-        let facts = examine_pair("ra", &ra.certificate, &ra.key, now, findings);
-        require_usage("ra", facts.as_ref(), oid::OTP_REGISTRATION_AUTHORITY, findings);
+        if ra.certificate.exists() || ra.key.exists() {
+            let facts = examine_pair("ra", &ra.certificate, &ra.key, now, findings);
+            require_usage("ra", facts.as_ref(), oid::OTP_REGISTRATION_AUTHORITY, findings);
+        } else {
+            findings.warning(
+                "ra",
+                "there is no signing certificate yet",
+                "the daemon gets one when it starts; see its log if it does not",
+            );
+        }
         let source = match &ra.est {
             Some(est) => format!("renewed from {} at half of its life", est.url),
             None => "renewed from the embedded CA at half of its life".into(),
