@@ -9,7 +9,7 @@ use std::num::NonZeroU32;
 use countersign_core::{
     domain::{
         account::{Account, Authentication, Validity},
-        attempt::{Attempt, ListenerKind},
+        attempt::{Attempt, ListenerKind, Terms},
         counter::{Change, FailureCounter, TokenCounter},
         id::{AccountId, CorrelationId, TokenId},
         name::LoginName,
@@ -163,6 +163,7 @@ fn attempt(at: u64, passcode: Vec<u8>) -> Attempt {
         listener: ListenerKind::Radius,
         peer: "vpn".into(),
         at: UnixTime(at),
+        terms: Terms::default(),
     }
 }
 
@@ -180,6 +181,7 @@ fn subject(time_based: bool, has_pin: bool) -> Subject<ClearSecret> {
         accounts: vec![AccountId::from_bytes([9; 16])],
         kind,
         pin: has_pin.then(|| PinHash(PIN.into())),
+        indicators: Vec::new(),
         disabled: false,
         validity: Validity::default(),
     };
@@ -193,6 +195,7 @@ fn subject(time_based: bool, has_pin: bool) -> Subject<ClearSecret> {
         upn: None,
         dn: None,
         sid: None,
+        groups: Vec::new(),
         disabled: false,
         validity: Validity::default(),
         authentication: Authentication::Tokens,

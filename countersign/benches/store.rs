@@ -164,6 +164,7 @@ fn account(number: u64) -> Account {
         upn: None,
         dn: None,
         sid: None,
+        groups: Vec::new(),
         disabled: false,
         validity: Validity::default(),
         authentication: Authentication::Tokens,
@@ -176,8 +177,9 @@ fn token(number: u64) -> Token {
         label: format!("token {number}"),
         owner: None,
         accounts: vec![AccountId::from_bytes(id(number))],
-        kind: TokenKind::Remote { upstream: "elsewhere".into() },
+        kind: TokenKind::Remote { upstream: "elsewhere".into(), user_name: None },
         pin: None,
+        indicators: Vec::new(),
         disabled: false,
         validity: Validity::default(),
     }

@@ -36,7 +36,7 @@ use crate::{
     config::{
         Config,
         file::{CaFile, RaFile, RequestFile, TlsFile},
-        radius::UpstreamSettings,
+        upstream::UpstreamSettings,
     },
     listener::{
         control,

@@ -326,6 +326,7 @@ fn change(user: u8, from: u64, to: u64) -> Change {
     let failed = |count: u64| FailureCounter {
         failures: u32::try_from(count).unwrap(),
         last: UnixTime(count),
+        ..FailureCounter::default()
     };
     let spent = |next| TokenCounter { next, ..TokenCounter::default() };
     Change {
@@ -344,6 +345,7 @@ fn account(user: u8) -> Account {
         upn: None,
         dn: None,
         sid: None,
+        groups: Vec::new(),
         disabled: false,
         validity: Validity::default(),
         authentication: Authentication::Tokens,
@@ -356,8 +358,9 @@ fn token(user: u8) -> Token {
         label: String::new(),
         owner: None,
         accounts: vec![AccountId::from_bytes([user; 16])],
-        kind: TokenKind::Remote { upstream: "elsewhere".into() },
+        kind: TokenKind::Remote { upstream: "elsewhere".into(), user_name: None },
         pin: None,
+        indicators: Vec::new(),
         disabled: false,
         validity: Validity::default(),
     }

@@ -17,7 +17,7 @@ use countersign::{
     audit::MemoryAudit,
     client::radius::Upstream,
     clock::ManualClock,
-    config::radius::{ServerSettings, UpstreamSettings, UserNameFormat},
+    config::upstream::{ServerSettings, UpstreamSettings, UserNameFormat},
     listener::{
         limit::Limiter,
         otpce::{self, Otpce},
@@ -33,7 +33,7 @@ use countersign::{
 use countersign_core::{
     domain::{
         account::{Account, Authentication, Validity},
-        attempt::{Attempt, ListenerKind},
+        attempt::{Attempt, ListenerKind, Terms},
         id::{AccountId, CorrelationId, TokenId},
         lockout::OUT_OF_ORDER,
         name::{LoginName, Site},
@@ -140,7 +140,7 @@ async fn a_remote_token_is_no_way_around_the_lock() {
     let site = site().await;
     let remote = Token {
         id: TokenId::from_bytes([8; 16]),
-        kind: TokenKind::Remote { upstream: "otp".into() },
+        kind: TokenKind::Remote { upstream: "otp".into(), user_name: None },
         ..token()
     };
     site.store.insert_token(remote, None, 0).await.unwrap();
@@ -180,6 +180,7 @@ impl SiteOfTest {
             listener: ListenerKind::Radius,
             peer: "vpn".into(),
             at,
+            terms: Terms::default(),
         };
         self.authenticator.authenticate(attempt).await
     }
@@ -299,6 +300,7 @@ fn account() -> Account {
         upn: Some("alice@corp.example".into()),
         dn: None,
         sid: None,
+        groups: Vec::new(),
         disabled: false,
         validity: Validity::default(),
         authentication: Authentication::Tokens,
@@ -313,6 +315,7 @@ fn token() -> Token {
         accounts: vec![AccountId::from_bytes([1; 16])],
         kind: TokenKind::Hotp { algorithm: Algorithm::Sha1, digits: Digits::SIX },
         pin: None,
+        indicators: Vec::new(),
         disabled: false,
         validity: Validity::default(),
     }

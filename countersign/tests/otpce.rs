@@ -23,7 +23,7 @@ use countersign::{
         countersign::Countersigner,
     },
     client::radius::Upstream,
-    config::radius::{ServerSettings, UpstreamSettings, UserNameFormat},
+    config::upstream::{ServerSettings, UpstreamSettings, UserNameFormat},
     listener::{
         limit::Limiter,
         otpce::{Otpce, router},

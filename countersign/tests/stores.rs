@@ -13,6 +13,7 @@ use countersign_core::domain::{
     counter::{Change, FailureCounter, Move, TokenCounter},
     id::{AccountId, PersonId, TokenId},
     name::{LoginName, Site},
+    receipt::Stamp,
     subject::Subject,
     time::UnixTime,
     token::{Token, TokenKind},
@@ -174,7 +175,7 @@ async fn removes_an_account_with_its_names_and_assignments(store: Arc<impl Store
     with_token(&*store, 0).await;
     store.insert_account(account(2, "bob"), site()).await.unwrap();
     store.replace_token(token(1, &[1]), token(1, &[1, 2])).await.unwrap();
-    let failed = FailureCounter { failures: 3, last: UnixTime(9) };
+    let failed = FailureCounter { failures: 3, last: UnixTime(9), ..FailureCounter::default() };
     assert_eq!(store.commit(failures(FailureCounter::default(), failed)).await.unwrap(), DONE);
     store.remove_account(account_id(1)).await.unwrap();
     assert!(find(&*store, "alice").await.is_none());
@@ -237,7 +238,7 @@ async fn moves_a_counter_only_from_its_value(store: Arc<impl Store>) {
     assert_eq!(store.commit(spend(6, 9)).await.unwrap(), Committed::Conflict);
     assert_eq!(store.commit(spend(7, 9)).await.unwrap(), DONE);
     assert_eq!(store.commit(spend(7, 9)).await.unwrap(), Committed::Conflict);
-    let drifting = TokenCounter { next: 9, drift: -2, resync: 5 };
+    let drifting = TokenCounter { next: 9, drift: -2, resync: 5, receipt: Stamp(7) };
     assert_eq!(store.commit(moves(at(9), drifting)).await.unwrap(), DONE);
     assert_eq!(store.commit(spend(9, 10)).await.unwrap(), Committed::Conflict);
     assert_eq!(find(&*store, "alice").await.unwrap().tokens[0].counter, drifting);
@@ -246,7 +247,7 @@ async fn moves_a_counter_only_from_its_value(store: Arc<impl Store>) {
 async fn moves_all_counters_or_none(store: Arc<impl Store>) {
     with_token(&*store, 7).await;
     let none = FailureCounter::default();
-    let one = FailureCounter { failures: 1, last: UnixTime(50) };
+    let one = FailureCounter { failures: 1, last: UnixTime(50), ..FailureCounter::default() };
     let wrong_token = Change { tokens: spend(6, 9).tokens, ..failures(none, one) };
     assert_eq!(store.commit(wrong_token).await.unwrap(), Committed::Conflict);
     let wrong_failures = Change { tokens: spend(7, 9).tokens, ..failures(one, none) };
@@ -464,6 +465,7 @@ fn account(number: u8, name: &str) -> Account {
         upn: (name == "alice").then(|| "a.liddell@example.org".into()),
         dn: Some(format!("CN={name},DC=example,DC=com")),
         sid: None,
+        groups: Vec::new(),
         disabled: false,
         validity: Validity::default(),
         authentication: Authentication::Tokens,
@@ -476,8 +478,9 @@ fn token(number: u8, accounts: &[u8]) -> Token {
         label: format!("token {number}"),
         owner: None,
         accounts: accounts.iter().copied().map(account_id).collect(),
-        kind: TokenKind::Remote { upstream: "elsewhere".into() },
+        kind: TokenKind::Remote { upstream: "elsewhere".into(), user_name: None },
         pin: None,
+        indicators: Vec::new(),
         disabled: false,
         validity: Validity::default(),
     }

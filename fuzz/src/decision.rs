@@ -8,7 +8,7 @@ use std::num::NonZeroU32;
 use countersign_core::{
     domain::{
         account::{Account, Authentication, Validity},
-        attempt::{Attempt, ListenerKind},
+        attempt::{Attempt, ListenerKind, Terms},
         counter::{Change, FailureCounter, TokenCounter},
         id::{AccountId, CorrelationId, TokenId},
         name::LoginName,
@@ -64,6 +64,7 @@ fn attempt(
         listener: ListenerKind::Radius,
         peer: "vpn".into(),
         at: UnixTime(now),
+        terms: Terms::default(),
     };
     let Decision::Settled { verdict, change } = decide(subject, &attempt, policy, &PlainPins)
     else {
@@ -115,7 +116,7 @@ fn otp_of(holding: &Holding<ClearSecret>, factor: u64) -> Vec<u8> {
         TokenKind::Hotp { algorithm, digits } | TokenKind::Totp { algorithm, digits, .. } => {
             hotp(*algorithm, secret, factor, *digits).as_bytes().to_vec()
         }
-        TokenKind::Remote { .. } => Vec::new(),
+        TokenKind::Remote { .. } | TokenKind::Delivered { .. } => Vec::new(),
     }
 }
 
@@ -164,7 +165,11 @@ impl Script<'_> {
     fn subject(&mut self) -> Subject<ClearSecret> {
         let count = self.octet() % 4;
         let tokens = (0..count).map(|number| self.holding(number)).collect();
-        let failures = FailureCounter { failures: self.small(), last: UnixTime(self.number()) };
+        let failures = FailureCounter {
+            failures: self.small(),
+            last: UnixTime(self.number()),
+            ..FailureCounter::default()
+        };
         Subject { account: self.account(), failures, tokens }
     }
 
@@ -179,6 +184,7 @@ impl Script<'_> {
             upn: None,
             dn: None,
             sid: None,
+            groups: Vec::new(),
             disabled: state == 255,
             validity: self.validity(state % 16 == 15),
             authentication: match state {
@@ -197,11 +203,17 @@ impl Script<'_> {
             accounts: vec![AccountId::from_bytes([9; 16])],
             kind,
             pin: (state % 4 == 3).then(|| PinHash(PIN.into())),
+            indicators: Vec::new(),
             disabled: state == 255,
             validity: self.validity(state % 16 == 15),
         };
         let drift = i32::from_be_bytes(self.small().to_be_bytes());
-        let counter = TokenCounter { next: self.number(), drift, resync: self.small() };
+        let counter = TokenCounter {
+            next: self.number(),
+            drift,
+            resync: self.small(),
+            ..TokenCounter::default()
+        };
         // Two tokens may share a secret.
         let secret = vec![b'1' + self.octet() % 2; 20];
         let is_remote = matches!(token.kind, TokenKind::Remote { .. });
@@ -219,7 +231,7 @@ impl Script<'_> {
                 let period = NonZeroU32::new(self.small()).unwrap_or(NonZeroU32::MIN);
                 TokenKind::Totp { algorithm, digits, period }
             }
-            _ if octet > 250 => TokenKind::Remote { upstream: "radius".into() },
+            _ if octet > 250 => TokenKind::Remote { upstream: "radius".into(), user_name: None },
             _ => {
                 let period = NonZeroU32::new(30).unwrap_or(NonZeroU32::MIN);
                 TokenKind::Totp { algorithm, digits, period }
@@ -256,9 +268,10 @@ impl Script<'_> {
         let Some(holding) = subject.tokens.get(index) else { return Vec::new() };
         let centre = match &holding.token.kind {
             TokenKind::Totp { period, .. } if choice % 8 < 5 => now / u64::from(period.get()),
-            TokenKind::Totp { .. } | TokenKind::Hotp { .. } | TokenKind::Remote { .. } => {
-                holding.counter.next
-            }
+            TokenKind::Totp { .. }
+            | TokenKind::Hotp { .. }
+            | TokenKind::Remote { .. }
+            | TokenKind::Delivered { .. } => holding.counter.next,
         };
         let factor = centre.saturating_add_signed(i64::from(self.octet()) - 100);
         let pin = if choice % 8 == 7 || holding.token.pin.is_none() { "" } else { PIN };

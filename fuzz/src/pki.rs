@@ -181,6 +181,7 @@ static ACCOUNT: LazyLock<Account> = LazyLock::new(|| Account {
     upn: None,
     dn: Some("cn=user 1,CN=Users,DC=Domain1,DC=corp,DC=company,DC=com".into()),
     sid: Some("S-1-5-21-1-2-3-1001".into()),
+    groups: Vec::new(),
     disabled: false,
     validity: Validity::default(),
     authentication: Authentication::Tokens,

@@ -45,6 +45,9 @@ pub struct Account {
     /// The security identifier (`S-1-5-21-…`), for strong certificate mapping.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sid: Option<String>,
+    /// The groups it belongs to, by which RADIUS replies differ.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<String>,
     /// Switched off by an administrator.
     #[serde(default)]
     pub disabled: bool,

@@ -1,8 +1,12 @@
 //! One request to authenticate, whatever protocol it came by.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
-use super::{id::CorrelationId, name::LoginName, time::UnixTime};
+use super::{
+    challenge::Prior, id::CorrelationId, name::LoginName, receipt::Receipt, time::UnixTime,
+};
 use crate::secret::Secret;
 
 /// What a listener knows when it asks for a decision.
@@ -20,6 +24,24 @@ pub struct Attempt {
     pub peer: String,
     /// The time the request arrived; the same for every step of its handling.
     pub at: UnixTime,
+    /// What else counts for a request that came this way.
+    pub terms: Terms,
+}
+
+/// What counts for requests of some listeners and clients, beside the passcode. By default
+/// nothing does.
+#[derive(Debug, Clone, Default)]
+pub struct Terms {
+    /// Where exactly it came from, for the audit: an address, a process, the NAS.
+    pub origin: Option<String>,
+    /// Whether the user can be asked for a second passcode.
+    pub may_challenge: bool,
+    /// What an earlier round of the same logon has established.
+    pub prior: Option<Prior>,
+    /// The strengths that the token must have; empty if any token will do.
+    pub indicators: Arc<[String]>,
+    /// By what a retry of this request is known, if it may be retried.
+    pub receipt: Option<Receipt>,
 }
 
 /// The kinds of listener.

@@ -6,6 +6,7 @@
 
 use super::{
     id::{AccountId, TokenId},
+    receipt::Stamp,
     time::UnixTime,
 };
 
@@ -20,7 +21,12 @@ pub struct TokenCounter {
     /// How many time steps the device's clock is ahead of ours (TOTP only).
     pub drift: i32,
     /// Resynchronisation has begun: the OTP wanted next is that of `next + resync`. 0 if not.
+    ///
+    /// A delivered token has no resynchronisation. Here it is the second since 1970 in
+    /// which the OTP of `next` was sent; 0 if none is outstanding.
     pub resync: u32,
+    /// The request that spent the last one.
+    pub receipt: Stamp,
 }
 
 /// Failed attempts of an account since its last success.
@@ -30,11 +36,13 @@ pub struct FailureCounter {
     pub failures: u32,
     /// When the last one happened.
     pub last: UnixTime,
+    /// The request that was the last one.
+    pub receipt: Stamp,
 }
 
 impl Default for FailureCounter {
     fn default() -> Self {
-        Self { failures: 0, last: UnixTime(0) }
+        Self { failures: 0, last: UnixTime(0), receipt: Stamp::default() }
     }
 }
 
@@ -67,13 +75,14 @@ impl Change {
 }
 
 impl TokenCounter {
-    /// As octets: `next` (8), `drift` (4), `resync` (4), zeros (8); big-endian.
+    /// As octets: `next` (8), `drift` (4), `resync` (4), `receipt` (8); big-endian.
     #[must_use]
     pub fn encode(&self) -> [u8; COUNTER_LENGTH] {
         let mut out = [0; COUNTER_LENGTH];
         out[..8].copy_from_slice(&self.next.to_be_bytes());
         out[8..12].copy_from_slice(&self.drift.to_be_bytes());
         out[12..16].copy_from_slice(&self.resync.to_be_bytes());
+        out[16..].copy_from_slice(&self.receipt.0.to_be_bytes());
         out
     }
 
@@ -84,17 +93,19 @@ impl TokenCounter {
             next: u64::from_be_bytes(part(octets, 0)),
             drift: i32::from_be_bytes(part(octets, 8)),
             resync: u32::from_be_bytes(part(octets, 12)),
+            receipt: Stamp(u64::from_be_bytes(part(octets, 16))),
         }
     }
 }
 
 impl FailureCounter {
-    /// As octets: `failures` (4), zeros (4), `last` (8), zeros (8); big-endian.
+    /// As octets: `failures` (4), zeros (4), `last` (8), `receipt` (8); big-endian.
     #[must_use]
     pub fn encode(&self) -> [u8; COUNTER_LENGTH] {
         let mut out = [0; COUNTER_LENGTH];
         out[..4].copy_from_slice(&self.failures.to_be_bytes());
         out[8..16].copy_from_slice(&self.last.0.to_be_bytes());
+        out[16..].copy_from_slice(&self.receipt.0.to_be_bytes());
         out
     }
 
@@ -104,6 +115,7 @@ impl FailureCounter {
         Self {
             failures: u32::from_be_bytes(part(octets, 0)),
             last: UnixTime(u64::from_be_bytes(part(octets, 8))),
+            receipt: Stamp(u64::from_be_bytes(part(octets, 16))),
         }
     }
 }
@@ -121,13 +133,14 @@ mod tests {
 
     #[test]
     fn token_counter_survives_encoding() {
-        let counter = TokenCounter { next: u64::MAX - 1, drift: -3, resync: 77 };
+        let counter = TokenCounter { next: u64::MAX - 1, drift: -3, resync: 77, receipt: Stamp(5) };
         assert_eq!(TokenCounter::decode(&counter.encode()), counter);
     }
 
     #[test]
     fn failure_counter_survives_encoding() {
-        let counter = FailureCounter { failures: 9, last: UnixTime(1_800_000_000) };
+        let counter =
+            FailureCounter { failures: 9, last: UnixTime(1_800_000_000), receipt: Stamp(6) };
         assert_eq!(FailureCounter::decode(&counter.encode()), counter);
     }
 

@@ -22,7 +22,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{counter::FailureCounter, policy::LockoutPolicy, time::UnixTime};
+use super::{counter::FailureCounter, policy::LockoutPolicy, receipt::Stamp, time::UnixTime};
 
 /// Whether an attempt is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,7 +45,7 @@ pub enum Gate {
 
 /// Whether an attempt at `now` is looked at.
 pub fn gate(counter: FailureCounter, policy: &LockoutPolicy, now: UnixTime) -> Gate {
-    let FailureCounter { failures, last } = anchored(counter, now);
+    let FailureCounter { failures, last, .. } = anchored(counter, now);
     if failures == 0 || is_forgotten(last, policy, now) {
         return Gate::Open;
     }
@@ -62,16 +62,20 @@ pub fn gate(counter: FailureCounter, policy: &LockoutPolicy, now: UnixTime) -> G
     if now < until { Gate::Throttled { until } } else { Gate::Open }
 }
 
-/// The count after one more failure.
+/// The count after one more failure, without a receipt.
 #[must_use]
 pub fn after_failure(
     counter: FailureCounter,
     policy: &LockoutPolicy,
     now: UnixTime,
 ) -> FailureCounter {
-    let FailureCounter { failures, last } = anchored(counter, now);
+    let FailureCounter { failures, last, .. } = anchored(counter, now);
     let before = if is_forgotten(last, policy, now) { 0 } else { failures };
-    FailureCounter { failures: before.saturating_add(1), last: last.max(now) }
+    FailureCounter {
+        failures: before.saturating_add(1),
+        last: last.max(now),
+        receipt: Stamp::default(),
+    }
 }
 
 /// The count after a success.
@@ -112,7 +116,7 @@ mod tests {
     const START: UnixTime = UnixTime(1_000_000);
 
     fn after(failures: u32) -> FailureCounter {
-        FailureCounter { failures, last: START }
+        FailureCounter { failures, last: START, receipt: Stamp::default() }
     }
 
     fn at(seconds: u64) -> UnixTime {
@@ -172,7 +176,7 @@ mod tests {
     fn one_failure_after_the_lock_ran_out_locks_again() {
         let policy = LockoutPolicy::default();
         let again = after_failure(after(10), &policy, at(900));
-        assert_eq!(again, FailureCounter { failures: 11, last: at(900) });
+        assert_eq!(again, FailureCounter { last: at(900), ..after(11) });
         assert_eq!(gate(again, &policy, at(1799)), locked(1800));
     }
 
@@ -212,7 +216,7 @@ mod tests {
 
     #[test]
     fn nothing_overflows_at_the_end_of_time() {
-        let counter = FailureCounter { failures: u32::MAX, last: UnixTime(u64::MAX) };
+        let counter = FailureCounter { last: UnixTime(u64::MAX), ..after(u32::MAX) };
         let wide = LockoutPolicy {
             throttle_after: 0,
             throttle_delay: u32::MAX,

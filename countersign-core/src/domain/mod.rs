@@ -7,12 +7,14 @@
 
 pub mod account;
 pub mod attempt;
+pub mod challenge;
 pub mod counter;
 pub mod event;
 pub mod id;
 pub mod lockout;
 pub mod name;
 pub mod policy;
+pub mod receipt;
 pub mod step;
 pub mod subject;
 pub mod token;

@@ -172,6 +172,7 @@ mod tests {
             upn: None,
             dn: None,
             sid: None,
+            groups: Vec::new(),
             disabled: false,
             validity: Validity::default(),
             authentication: Authentication::Tokens,

@@ -11,6 +11,7 @@ use std::ops::RangeInclusive;
 use super::{
     counter::TokenCounter,
     policy::{Policy, RESYNC_LIMIT},
+    receipt::Stamp,
     subject::{ClearSecret, Holding},
     time::UnixTime,
     token::TokenKind,
@@ -118,7 +119,7 @@ impl Expectation {
                     clock: Some(clock),
                 })
             }
-            TokenKind::Remote { .. } => None,
+            TokenKind::Remote { .. } | TokenKind::Delivered { .. } => None,
         }
     }
 
@@ -195,7 +196,7 @@ impl Expectation {
     /// The counter that spends `factor` and all before it.
     fn spent_up_to(&self, factor: u64) -> TokenCounter {
         let drift = self.clock.map_or(self.counter.drift, |clock| clock.drift_of(factor));
-        TokenCounter { next: factor + 1, drift, resync: 0 }
+        TokenCounter { next: factor + 1, drift, resync: 0, receipt: Stamp::default() }
     }
 }
 

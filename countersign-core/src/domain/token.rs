@@ -26,6 +26,10 @@ pub struct Token {
     /// The hash of the PIN in front of the OTP (PHC string), if a PIN is asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pin: Option<PinHash>,
+    /// The strengths that a logon with it has, such as `otp` or `hardware`: the
+    /// authentication indicators of Kerberos. A listener may demand some.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub indicators: Vec<String>,
     /// Switched off by an administrator.
     #[serde(default)]
     pub disabled: bool,
@@ -66,6 +70,20 @@ pub enum TokenKind {
     Remote {
         /// The name of the upstream in the config.
         upstream: String,
+        /// The User-Name to ask with, in the place of one made of the login.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        user_name: Option<String>,
+    },
+    /// The OTP is made here and sent to the user: the one of the token's counter (RFC 4226),
+    /// whose shared secret nobody has but the validator.
+    Delivered {
+        /// The name of the delivery channel in the config.
+        channel: String,
+        /// Where to: a mail address, a telephone number. The person's mail address if absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        to: Option<String>,
+        /// Length of an OTP.
+        digits: Digits,
     },
 }
 

@@ -115,8 +115,8 @@ fn is_usable(holding: &Holding<ClearSecret>, now: UnixTime) -> bool {
 /// The first upstream that one of the tokens names.
 fn remote(usable: &[&Holding<ClearSecret>]) -> Option<(String, TokenId)> {
     usable.iter().find_map(|holding| match &holding.token.kind {
-        TokenKind::Remote { upstream } => Some((upstream.clone(), holding.token.id)),
-        TokenKind::Hotp { .. } | TokenKind::Totp { .. } => None,
+        TokenKind::Remote { upstream, .. } => Some((upstream.clone(), holding.token.id)),
+        TokenKind::Hotp { .. } | TokenKind::Totp { .. } | TokenKind::Delivered { .. } => None,
     })
 }
 

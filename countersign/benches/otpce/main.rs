@@ -332,6 +332,7 @@ fn account(user: u8) -> Account {
         upn: Some(upn(user)),
         dn: None,
         sid: None,
+        groups: Vec::new(),
         disabled: false,
         validity: Validity::default(),
         authentication: Authentication::Tokens,
@@ -346,6 +347,7 @@ fn token(user: u8) -> Token {
         accounts: vec![AccountId::from_bytes([user; 16])],
         kind: TokenKind::Hotp { algorithm: Algorithm::Sha1, digits: digits() },
         pin: None,
+        indicators: Vec::new(),
         disabled: false,
         validity: Validity::default(),
     }

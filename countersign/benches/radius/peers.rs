@@ -245,6 +245,7 @@ fn account(number: u64) -> Account {
         upn: None,
         dn: None,
         sid: None,
+        groups: Vec::new(),
         disabled: false,
         validity: Validity::default(),
         authentication: Authentication::Tokens,
@@ -261,6 +262,7 @@ fn token(number: u64) -> Token {
         accounts: vec![AccountId::from_bytes(id(number))],
         kind,
         pin: None,
+        indicators: Vec::new(),
         disabled: false,
         validity: Validity::default(),
     }

@@ -68,7 +68,7 @@ pub struct IssueOrder {
 #[serde(rename_all = "kebab-case")]
 pub enum Reply {
     /// About accounts and tokens.
-    Admin(AdminReply),
+    Admin(Box<AdminReply>),
     /// The certificate and that of its CA, PEM.
     Issued {
         /// Serial number, hexadecimal.
@@ -106,7 +106,7 @@ impl Commands {
         match command {
             Command::Admin(request) => {
                 let reply = self.admin.execute(by, request).await;
-                reply.map(Reply::Admin).map_err(|error| error.to_string())
+                reply.map(|reply| Reply::Admin(reply.into())).map_err(|error| error.to_string())
             }
             Command::Issue(order) => self.issue(by, &order).await,
             Command::Revoke { serial } => self.revoke(by, &serial).await,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use countersign_core::{
     domain::{
         account::Account,
-        attempt::{Attempt, ListenerKind},
+        attempt::{Attempt, ListenerKind, Terms},
         event::{Event, What},
         name::LoginName,
         verdict::Outcome,
@@ -164,6 +164,7 @@ fn attempt(login: LoginName, passcode: Secret<String>, asked: &Asked) -> Attempt
         listener: ListenerKind::Otpce,
         peer: asked.peer.clone(),
         at: asked.at,
+        terms: Terms::default(),
     }
 }
 

@@ -411,7 +411,16 @@ fn kind(kind: &TokenKind) -> String {
         TokenKind::Totp { algorithm, digits, period } => {
             format!("TOTP {}, {} digits, {period} s", name_of(*algorithm), u8::from(*digits))
         }
-        TokenKind::Remote { upstream } => format!("decided by upstream {upstream}"),
+        TokenKind::Remote { upstream, user_name: None } => {
+            format!("decided by upstream {upstream}")
+        }
+        TokenKind::Remote { upstream, user_name: Some(name) } => {
+            format!("decided by upstream {upstream}, asked about {name}")
+        }
+        TokenKind::Delivered { channel, to, digits } => {
+            let to = to.as_deref().unwrap_or("the person's mail address");
+            format!("delivered by {channel} to {to}, {} digits", digits.length())
+        }
     }
 }
 

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::exchange::Unanswered;
 use self::exchange::{Credentials, Patience, exchange};
-use crate::config::radius::{ProbeSettings, ServerSettings, UpstreamSettings, UserNameFormat};
+use crate::config::upstream::{ProbeSettings, ServerSettings, UpstreamSettings, UserNameFormat};
 
 mod exchange;
 
@@ -229,6 +229,7 @@ mod tests {
             upn: None,
             dn: None,
             sid: None,
+            groups: Vec::new(),
             disabled: false,
             validity: Validity::default(),
             authentication: Authentication::Upstream("otp".into()),

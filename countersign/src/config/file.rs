@@ -11,13 +11,11 @@ use countersign_core::{
         policy::{HotpPolicy, TotpPolicy},
     },
     pki::profile::{ProfileConfig, Span},
-    secret::Secret,
 };
 use der::asn1::ObjectIdentifier;
-use ipnet::IpNet;
 use serde::{Deserialize, Deserializer};
 
-use super::radius::UserNameFormat;
+use super::{radius::RadiusFile, upstream::UpstreamFile};
 use crate::signer::file::KeySpec;
 
 /// The whole file.
@@ -144,98 +142,6 @@ impl Default for LockoutFile {
             lock_time: Span::seconds(policy.lock_time.into()),
         }
     }
-}
-
-/// `[radius]`
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct RadiusFile {
-    /// UDP addresses.
-    pub listen: Vec<SocketAddr>,
-    /// `[radius.client.NAME]`
-    #[serde(default)]
-    pub client: BTreeMap<String, ClientFile>,
-}
-
-/// `[radius.client.NAME]`
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct ClientFile {
-    /// An address or a prefix.
-    #[serde(deserialize_with = "network")]
-    pub address: IpNet,
-    /// The shared secret.
-    #[serde(default, deserialize_with = "secret")]
-    pub secret: Option<Secret<String>>,
-    /// Or a file whose first line is the shared secret.
-    pub secret_file: Option<PathBuf>,
-    /// Drop requests without Message-Authenticator.
-    #[serde(default = "yes")]
-    pub require_message_authenticator: bool,
-    /// Say Reject where it would be Challenge.
-    #[serde(default)]
-    pub never_challenge: bool,
-    /// The user that it probes with.
-    pub probe: Option<ProbeFile>,
-    /// What every Access-Accept carries.
-    #[serde(default)]
-    pub reply: Vec<ReplyFile>,
-}
-
-/// A user that proves liveness and nothing else.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct ProbeFile {
-    /// The User-Name.
-    pub user: String,
-    /// The password.
-    #[serde(deserialize_with = "some_secret")]
-    pub password: Secret<String>,
-    /// How often; upstreams only.
-    pub interval: Option<Span>,
-}
-
-/// One attribute of every Access-Accept: a number and a value in one of three forms.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct ReplyFile {
-    /// The attribute's number.
-    pub attribute: u8,
-    /// The value as text.
-    pub text: Option<String>,
-    /// The value as a 32-bit integer.
-    pub integer: Option<u32>,
-    /// The value in hexadecimal.
-    pub hex: Option<String>,
-}
-
-/// `[upstream.NAME]`
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct UpstreamFile {
-    /// `host:port`, best first.
-    pub servers: Vec<String>,
-    /// The secret shared with all of them.
-    #[serde(default, deserialize_with = "secret")]
-    pub secret: Option<Secret<String>>,
-    /// Or a file whose first line is the shared secret.
-    pub secret_file: Option<PathBuf>,
-    /// How long to wait for an answer before sending again.
-    pub timeout: Option<Span>,
-    /// How often a request is sent to one server.
-    pub tries: Option<u32>,
-    /// How long a silent server is passed over.
-    pub dead_time: Option<Span>,
-    /// The form of the User-Name.
-    #[serde(default)]
-    pub user_name: UserNameFormat,
-    /// The NAS-Identifier that we go by.
-    pub nas_identifier: Option<String>,
-    /// Ignore replies without Message-Authenticator.
-    #[serde(default = "yes")]
-    pub require_message_authenticator: bool,
-    /// The user that we probe with.
-    pub probe: Option<ProbeFile>,
 }
 
 /// A TLS server's certificate and key.
@@ -400,7 +306,7 @@ pub const TEMPLATE_NAME: &str = "CountersignLogon";
 pub const TEMPLATE_OID: &str =
     "1.3.6.1.4.1.311.21.8.11428739.7223099.3899702.7840424.4400901.94.2064177.9313408";
 
-fn yes() -> bool {
+pub(super) fn yes() -> bool {
     true
 }
 
@@ -420,30 +326,11 @@ fn rsa_2048() -> KeySpec {
     KeySpec::Rsa2048
 }
 
-fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Secret<String>>, D::Error> {
-    some_secret(deserializer).map(Some)
-}
-
-fn some_secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Secret<String>, D::Error> {
-    let wrong_type = |_| serde::de::Error::custom("a secret is a text in quotes");
-    String::deserialize(deserializer).map(Secret::new).map_err(wrong_type)
-}
-
 fn object_identifier<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<ObjectIdentifier, D::Error> {
     let text = String::deserialize(deserializer)?;
     text.parse().map_err(|_| {
         serde::de::Error::custom(format_args!("{text:?} is no object identifier such as 1.2.840"))
-    })
-}
-
-fn network<'de, D: Deserializer<'de>>(deserializer: D) -> Result<IpNet, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    let single = text.parse::<std::net::IpAddr>().map(IpNet::from);
-    single.or_else(|_| text.parse()).map_err(|_| {
-        serde::de::Error::custom(format_args!(
-            "{text:?} is neither an IP address nor a prefix such as 10.1.0.0/16"
-        ))
     })
 }

@@ -6,7 +6,6 @@
 
 use std::{
     fs, io,
-    net::ToSocketAddrs,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -17,26 +16,26 @@ use countersign_core::{
         policy::{LockoutPolicy, Policy},
     },
     pki::profile::Span,
-    secret::Secret,
 };
 
 use self::{
     file::{
-        CaFile, ClientFile, ConfigFile, EstFile, HttpFile, LogFile, OtpceFile, PolicyFile, RaFile,
-        ReplyFile, RequestFile, TlsFile, UpstreamFile,
+        CaFile, ConfigFile, EstFile, HttpFile, LogFile, OtpceFile, PolicyFile, RaFile, RequestFile,
+        TlsFile,
     },
-    radius::{
-        ClientSettings, ProbeSettings, ProbeUser, RadiusSettings, ReplyAttribute, ServerSettings,
-        UpstreamSettings,
-    },
+    radius::{RadiusSettings, check_radius},
+    upstream::{UpstreamSettings, check_upstream},
 };
 use crate::signer::file::KeySpec;
 
 pub mod file;
 pub mod radius;
+pub mod reply;
+mod secret;
 pub mod template;
 #[cfg(test)]
 mod tests;
+pub mod upstream;
 
 /// What the daemon is to do. Every path is absolute or relative to the working directory.
 #[derive(Debug)]
@@ -221,92 +220,6 @@ fn check_policy(file: PolicyFile) -> Result<(Policy, usize), Wrong> {
     Ok((policy, pin_checks))
 }
 
-fn check_radius(file: file::RadiusFile, base: &Path) -> Result<RadiusSettings, Wrong> {
-    if file.listen.is_empty() {
-        return wrong("radius.listen", "it names no address, for instance \"0.0.0.0:1812\"");
-    }
-    let clients = file.client.into_iter().map(|(name, client)| check_client(name, client, base));
-    Ok(RadiusSettings { listen: file.listen, clients: clients.collect::<Result<_, _>>()? })
-}
-
-fn check_client(name: String, file: ClientFile, base: &Path) -> Result<ClientSettings, Wrong> {
-    let key = format!("radius.client.{name}");
-    let reply = file.reply.into_iter().map(|reply| check_reply(&key, reply));
-    Ok(ClientSettings {
-        network: file.address,
-        secret: shared_secret(&key, file.secret, file.secret_file, base)?,
-        require_message_authenticator: file.require_message_authenticator,
-        never_challenge: file.never_challenge,
-        probe: file
-            .probe
-            .map(|probe| ProbeUser { name: probe.user, password: octets(&probe.password) }),
-        reply_attributes: reply.collect::<Result<_, _>>()?,
-        name,
-    })
-}
-
-fn check_reply(key: &str, file: ReplyFile) -> Result<ReplyAttribute, Wrong> {
-    let key = format!("{key}.reply");
-    let value = match (file.text, file.integer, file.hex) {
-        (Some(text), None, None) => text.into_bytes(),
-        (None, Some(integer), None) => integer.to_be_bytes().to_vec(),
-        (None, None, Some(hex)) => {
-            let decoded = data_encoding::HEXLOWER_PERMISSIVE.decode(hex.as_bytes());
-            decoded.or_else(|error| wrong(&key, format!("hex: {error}")))?
-        }
-        _ => return wrong(key, "give exactly one of text, integer and hex"),
-    };
-    if value.is_empty() || value.len() > 253 {
-        return wrong(key, "a RADIUS attribute holds 1 to 253 octets");
-    }
-    if matches!(file.attribute, 0 | 2 | 3 | 24 | 33 | 79 | 80) {
-        return wrong(
-            key,
-            format!("attribute {} is not ours to send as a fixed value", file.attribute),
-        );
-    }
-    Ok(ReplyAttribute { number: file.attribute, value })
-}
-
-fn check_upstream(
-    name: String,
-    file: UpstreamFile,
-    base: &Path,
-) -> Result<UpstreamSettings, Wrong> {
-    let key = format!("upstream.{name}");
-    if file.servers.is_empty() {
-        return wrong(
-            format!("{key}.servers"),
-            "it names no server, for instance \"10.0.0.1:1812\"",
-        );
-    }
-    let secret = shared_secret(&key, file.secret, file.secret_file, base)?;
-    let mut servers = Vec::new();
-    for server in file.servers {
-        let found = server.to_socket_addrs().ok().and_then(|mut addresses| addresses.next());
-        let Some(address) = found else {
-            let cause = format!("{server:?} is not found; write host:port or address:port");
-            return wrong(format!("{key}.servers"), cause);
-        };
-        servers.push(ServerSettings { address, secret: secret.clone() });
-    }
-    let probe = file.probe.map(|probe| ProbeSettings {
-        user: ProbeUser { name: probe.user, password: octets(&probe.password) },
-        interval: probe.interval.map_or(DEFAULT_PROBE_INTERVAL, duration),
-    });
-    Ok(UpstreamSettings {
-        name,
-        servers,
-        timeout: file.timeout.map_or(DEFAULT_TIMEOUT, duration),
-        tries: file.tries.unwrap_or(DEFAULT_TRIES).max(1),
-        dead_time: file.dead_time.map_or(DEFAULT_DEAD_TIME, duration),
-        user_name: file.user_name,
-        nas_identifier: file.nas_identifier.unwrap_or_else(|| "countersign".into()),
-        require_message_authenticator: file.require_message_authenticator,
-        probe,
-    })
-}
-
 fn check_otpce(file: OtpceFile, base: &Path) -> Result<OtpceFile, Wrong> {
     for path in file.aliases.iter().chain([&file.path]) {
         if !path.starts_with('/') {
@@ -361,31 +274,6 @@ fn resolve_tls(file: TlsFile, base: &Path) -> TlsFile {
     }
 }
 
-/// The secret itself, or the first line of its file.
-fn shared_secret(
-    key: &str,
-    inline: Option<Secret<String>>,
-    file: Option<PathBuf>,
-    base: &Path,
-) -> Result<Secret<Vec<u8>>, Wrong> {
-    let secret = match (inline, file) {
-        (Some(secret), None) => secret,
-        (None, Some(file)) => {
-            let path = base.join(file);
-            let read = fs::read_to_string(&path).map(Secret::new);
-            let text = read.or_else(|cause| {
-                wrong(format!("{key}.secret-file"), format!("{}: {cause}", path.display()))
-            })?;
-            Secret::new(text.expose().lines().next().unwrap_or_default().to_owned())
-        }
-        _ => return wrong(key, "give exactly one of secret and secret-file"),
-    };
-    if secret.expose().is_empty() {
-        return wrong(key, "the shared secret is empty");
-    }
-    Ok(octets(&secret))
-}
-
 fn seconds(key: &str, span: Span) -> Result<u32, Wrong> {
     let seconds = u32::try_from(span.as_seconds());
     seconds.or_else(|_| wrong(key, format!("{span} is longer than a hundred years")))
@@ -395,12 +283,4 @@ fn duration(span: Span) -> Duration {
     Duration::from_secs(span.as_seconds())
 }
 
-fn octets(secret: &Secret<String>) -> Secret<Vec<u8>> {
-    Secret::new(secret.expose().as_bytes().to_vec())
-}
-
 const DEFAULT_PIN_CHECKS: usize = 2;
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(3);
-const DEFAULT_TRIES: u32 = 3;
-const DEFAULT_DEAD_TIME: Duration = Duration::from_secs(30);
-const DEFAULT_PROBE_INTERVAL: Duration = Duration::from_secs(300);

@@ -1,9 +1,23 @@
-//! Settings of the RADIUS listener and of upstreams, checked.
+//! The RADIUS listener and its clients, as written and as checked.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use countersign_core::secret::Secret;
 use ipnet::IpNet;
+use serde::{Deserialize, Deserializer};
+
+use super::{
+    Wrong,
+    file::yes,
+    reply::{ReplyAttribute, ReplyFile, check_reply},
+    secret::{octets, secret, shared_secret},
+    upstream::{ProbeFile, ProbeUser},
+    wrong,
+};
 
 /// The RADIUS listener.
 #[derive(Debug, Clone)]
@@ -33,76 +47,72 @@ pub struct ClientSettings {
     pub reply_attributes: Vec<ReplyAttribute>,
 }
 
-/// A static name and password that show liveness and grant nothing else.
-#[derive(Debug, Clone)]
-pub struct ProbeUser {
-    /// The User-Name.
-    pub name: String,
-    /// The password.
-    pub password: Secret<Vec<u8>>,
+/// `[radius]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct RadiusFile {
+    /// UDP addresses.
+    pub listen: Vec<SocketAddr>,
+    /// `[radius.client.NAME]`
+    #[serde(default)]
+    pub client: BTreeMap<String, ClientFile>,
 }
 
-/// One attribute of every Access-Accept.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReplyAttribute {
-    /// The attribute number (RFC 2865 §5).
-    pub number: u8,
-    /// The value as it travels; 1 to 253 octets.
-    pub value: Vec<u8>,
-}
-
-/// An upstream: an ordered list of RADIUS servers that know the same users.
-#[derive(Debug, Clone)]
-pub struct UpstreamSettings {
-    /// Its name in the config.
-    pub name: String,
-    /// The servers, best first.
-    pub servers: Vec<ServerSettings>,
-    /// How long to wait for an answer before sending again.
-    pub timeout: Duration,
-    /// How often a request is sent to one server; at least 1.
-    pub tries: u32,
-    /// How long a server that stayed silent is passed over.
-    pub dead_time: Duration,
-    /// The form of the User-Name.
-    pub user_name: UserNameFormat,
-    /// The NAS-Identifier that we go by.
-    pub nas_identifier: String,
-    /// Whether a reply without Message-Authenticator is ignored.
+/// `[radius.client.NAME]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ClientFile {
+    /// An address or a prefix.
+    #[serde(deserialize_with = "network")]
+    pub address: IpNet,
+    /// The shared secret.
+    #[serde(default, deserialize_with = "secret")]
+    pub secret: Option<Secret<String>>,
+    /// Or a file whose first line is the shared secret.
+    pub secret_file: Option<PathBuf>,
+    /// Drop requests without Message-Authenticator.
+    #[serde(default = "yes")]
     pub require_message_authenticator: bool,
-    /// The user by which we probe whether it is alive.
-    pub probe: Option<ProbeSettings>,
+    /// Say Reject where it would be Challenge.
+    #[serde(default)]
+    pub never_challenge: bool,
+    /// The user that it probes with.
+    pub probe: Option<ProbeFile>,
+    /// What every Access-Accept carries.
+    #[serde(default)]
+    pub reply: Vec<ReplyFile>,
 }
 
-/// One server of an upstream.
-#[derive(Debug, Clone)]
-pub struct ServerSettings {
-    /// Its address.
-    pub address: SocketAddr,
-    /// The secret shared with it.
-    pub secret: Secret<Vec<u8>>,
+pub(super) fn check_radius(file: RadiusFile, base: &Path) -> Result<RadiusSettings, Wrong> {
+    if file.listen.is_empty() {
+        return wrong("radius.listen", "it names no address, for instance \"0.0.0.0:1812\"");
+    }
+    let clients = file.client.into_iter().map(|(name, client)| check_client(name, client, base));
+    Ok(RadiusSettings { listen: file.listen, clients: clients.collect::<Result<_, _>>()? })
 }
 
-/// How an upstream is probed.
-#[derive(Debug, Clone)]
-pub struct ProbeSettings {
-    /// Whom to log on; any authentic answer shows liveness.
-    pub user: ProbeUser,
-    /// How often.
-    pub interval: Duration,
+fn check_client(name: String, file: ClientFile, base: &Path) -> Result<ClientSettings, Wrong> {
+    let key = format!("radius.client.{name}");
+    let reply = file.reply.into_iter().map(|reply| check_reply(&key, reply));
+    Ok(ClientSettings {
+        network: file.address,
+        secret: shared_secret(&key, file.secret, file.secret_file, base)?,
+        require_message_authenticator: file.require_message_authenticator,
+        never_challenge: file.never_challenge,
+        probe: file
+            .probe
+            .map(|probe| ProbeUser { name: probe.user, password: octets(&probe.password) }),
+        reply_attributes: reply.collect::<Result<_, _>>()?,
+        name,
+    })
 }
 
-/// The form of the User-Name that an upstream is asked with.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum UserNameFormat {
-    /// As the user gave it.
-    #[default]
-    AsGiven,
-    /// `user`.
-    User,
-    /// `DOMAIN\user`; `user` where the account has no domain.
-    DomainUser,
-    /// The user principal name; `user` where the account has none.
-    Upn,
+fn network<'de, D: Deserializer<'de>>(deserializer: D) -> Result<IpNet, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let single = text.parse::<std::net::IpAddr>().map(IpNet::from);
+    single.or_else(|_| text.parse()).map_err(|_| {
+        serde::de::Error::custom(format_args!(
+            "{text:?} is neither an IP address nor a prefix such as 10.1.0.0/16"
+        ))
+    })
 }

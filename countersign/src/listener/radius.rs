@@ -132,7 +132,7 @@ impl Loop {
                     Step::Nothing => {}
                     Step::Answer(answer) => self.send(&answer, peer).await,
                     Step::Ask(asked, attempt) => {
-                        in_flight.push(decide(services.authenticator.clone(), asked, attempt));
+                        in_flight.push(decide(services.authenticator.clone(), *asked, *attempt));
                     }
                 }
             }

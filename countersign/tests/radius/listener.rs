@@ -2,7 +2,7 @@
 
 use countersign::{
     client::radius::Upstream,
-    config::radius::{RadiusSettings, UpstreamSettings},
+    config::{radius::RadiusSettings, upstream::UpstreamSettings},
     listener::radius::RadiusListener,
 };
 use countersign_core::{

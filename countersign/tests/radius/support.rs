@@ -12,8 +12,9 @@ use countersign::{
     audit::MemoryAudit,
     client::radius::Upstream,
     clock::ManualClock,
-    config::radius::{
-        ClientSettings, RadiusSettings, ServerSettings, UpstreamSettings, UserNameFormat,
+    config::{
+        radius::{ClientSettings, RadiusSettings},
+        upstream::{ServerSettings, UpstreamSettings, UserNameFormat},
     },
     listener::radius::{RadiusListener, Services},
     store::{Store, memory::Memory},
@@ -100,6 +101,7 @@ pub(crate) fn account(id: AccountId, name: &str, authentication: Authentication)
         upn: None,
         dn: None,
         sid: None,
+        groups: Vec::new(),
         disabled: false,
         validity: Validity::default(),
         authentication,
@@ -114,6 +116,7 @@ fn token(owner: AccountId) -> Token {
         accounts: vec![owner],
         kind: TokenKind::Hotp { algorithm: Algorithm::Sha1, digits: Digits::SIX },
         pin: None,
+        indicators: Vec::new(),
         disabled: false,
         validity: Validity::default(),
     }

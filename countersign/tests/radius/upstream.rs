@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use countersign::{
     client::radius::{Reply, Unanswered, Upstream},
-    config::radius::{ProbeSettings, ProbeUser, UpstreamSettings},
+    config::upstream::{ProbeSettings, ProbeUser, UpstreamSettings},
 };
 use countersign_core::{
     domain::{account::Authentication, id::AccountId, name::LoginName},

@@ -180,6 +180,7 @@ pub(crate) fn account() -> Account {
         upn: Some(UPN.into()),
         dn: Some("CN=User 1,CN=Users,DC=domain1,DC=corp,DC=company,DC=com".into()),
         sid: Some(SID.into()),
+        groups: Vec::new(),
         disabled: false,
         validity: Validity::default(),
         authentication: Authentication::Upstream("otp".into()),

@@ -6,9 +6,10 @@ use super::*;
 use crate::{
     domain::{
         account::Validity,
-        attempt::ListenerKind,
+        attempt::{ListenerKind, Terms},
         id::{AccountId, CorrelationId},
         name::LoginName,
+        receipt::Stamp,
         token::Token,
     },
     oath::hotp::{Algorithm, Digits, hotp},
@@ -70,6 +71,7 @@ impl Desk {
             upn: None,
             dn: None,
             sid: None,
+            groups: Vec::new(),
             disabled: false,
             validity: Validity::default(),
             authentication: Authentication::Tokens,
@@ -87,6 +89,7 @@ impl Desk {
             listener: ListenerKind::Radius,
             peer: "vpn".into(),
             at: UnixTime(at),
+            terms: Terms::default(),
         };
         decide(&self.subject, &attempt, &self.policy, &PlainPins)
     }
@@ -136,6 +139,7 @@ fn holding(id: u8, kind: TokenKind, seed: Option<&[u8]>, next: u64) -> Holding<C
         accounts: vec![ACCOUNT],
         kind,
         pin: None,
+        indicators: Vec::new(),
         disabled: false,
         validity: Validity::default(),
     };
@@ -155,7 +159,7 @@ fn time_token() -> Holding<ClearSecret> {
 }
 
 fn remote_token() -> Holding<ClearSecret> {
-    holding(3, TokenKind::Remote { upstream: "old".into() }, None, 0)
+    holding(3, TokenKind::Remote { upstream: "old".into(), user_name: None }, None, 0)
 }
 
 fn with_pin(mut holding: Holding<ClearSecret>) -> Holding<ClearSecret> {
@@ -259,7 +263,10 @@ fn second_consecutive_otp_resynchronises_an_event_token() {
         (T, Otp(60), Reason::Replayed),
         (T, Otp(62), Reason::PasscodeCorrect),
     ]);
-    assert_eq!(desk.counter(0), TokenCounter { next: 63, drift: 0, resync: 0 });
+    assert_eq!(
+        desk.counter(0),
+        TokenCounter { next: 63, drift: 0, resync: 0, receipt: Stamp::default() }
+    );
     assert_eq!(desk.subject.failures.failures, 0);
 }
 
@@ -329,7 +336,10 @@ fn time_token_is_brought_back_and_its_drift_remembered() {
         (T + 30, Otp(STEP + 9), Reason::Resynchronised),
         (T + 60, Otp(STEP + 10), Reason::PasscodeCorrect),
     ]);
-    assert_eq!(desk.counter(0), TokenCounter { next: STEP + 11, drift: 8, resync: 0 });
+    assert_eq!(
+        desk.counter(0),
+        TokenCounter { next: STEP + 11, drift: 8, resync: 0, receipt: Stamp::default() }
+    );
 }
 
 #[test]
@@ -380,7 +390,8 @@ fn failures_throttle_then_lock_and_a_success_clears_them() {
 #[test]
 fn a_lock_is_anchored_when_the_clock_went_back() {
     let mut desk = Desk::new([event_token(0)]);
-    desk.subject.failures = FailureCounter { failures: 10, last: UnixTime(T + 1_000_000) };
+    desk.subject.failures =
+        FailureCounter { failures: 10, last: UnixTime(T + 1_000_000), receipt: Stamp::default() };
     desk.play(&[
         (T, Otp(0), Reason::LockedOut),
         (T + 899, Otp(0), Reason::LockedOut),
@@ -465,7 +476,8 @@ fn success_with_one_token_ends_the_resynchronisation_of_another() {
 fn remote_account_is_asked_about_even_when_failures_abound() {
     let mut desk = Desk::new([event_token(0)]);
     desk.subject.account.authentication = Authentication::Upstream("old".into());
-    desk.subject.failures = FailureCounter { failures: 100, last: UnixTime(T) };
+    desk.subject.failures =
+        FailureCounter { failures: 100, last: UnixTime(T), receipt: Stamp::default() };
     let ask = Decision::Ask { upstream: "old".into(), token: None };
     assert_eq!(desk.decide(T, Otp(0)), ask);
     desk.subject.account.disabled = true;
@@ -492,7 +504,8 @@ fn remote_token_is_asked_about_what_no_local_token_knows() {
 #[test]
 fn remote_token_is_not_asked_while_throttled() {
     let mut desk = Desk::new([remote_token()]);
-    desk.subject.failures = FailureCounter { failures: 5, last: UnixTime(T) };
+    desk.subject.failures =
+        FailureCounter { failures: 5, last: UnixTime(T), receipt: Stamp::default() };
     desk.play(&[(T, Text("x"), Reason::Throttled)]);
 }
 
@@ -509,7 +522,10 @@ fn answer_of_an_upstream_moves_the_failures_of_a_remote_token_only() {
     assert!(after(&desk, token, Outcome::Challenged).is_empty());
     assert!(after(&desk, token, Outcome::Accepted).is_empty());
     desk.apply(&after(&desk, token, Outcome::Rejected));
-    assert_eq!(desk.subject.failures, FailureCounter { failures: 1, last: UnixTime(T) });
+    assert_eq!(
+        desk.subject.failures,
+        FailureCounter { failures: 1, last: UnixTime(T), receipt: Stamp::default() }
+    );
     desk.apply(&after(&desk, token, Outcome::Accepted));
     assert_eq!(desk.subject.failures, FailureCounter::default());
 }
@@ -533,8 +549,12 @@ fn time_at_both_ends_panics_nowhere() {
         let mut desk = Desk::new([time_token()]);
         desk.subject.tokens[0].counter.drift = i32::MIN;
         desk.play(&[(at, Text("000000"), Reason::WrongPasscode)]);
-        desk.subject.tokens[0].counter =
-            TokenCounter { next: u64::MAX, drift: i32::MAX, resync: u32::MAX };
+        desk.subject.tokens[0].counter = TokenCounter {
+            next: u64::MAX,
+            drift: i32::MAX,
+            resync: u32::MAX,
+            receipt: Stamp::default(),
+        };
         desk.play(&[(at, Text("000000"), Reason::WrongPasscode)]);
     }
 }
@@ -593,7 +613,7 @@ fn administrator_resynchronises_with_two_otps_in_order() {
     assert_eq!(found(&event, 2000, 2001), None);
     assert_eq!(found(&event_token(u64::MAX), u64::MAX - 1, u64::MAX), None);
     let time = time_token();
-    let expected = TokenCounter { next: STEP - 8, drift: -9, resync: 0 };
+    let expected = TokenCounter { next: STEP - 8, drift: -9, resync: 0, receipt: Stamp::default() };
     assert_eq!(found(&time, STEP - 10, STEP - 9), Some(expected));
     assert_eq!(found(&time, STEP - 100, STEP - 99), None);
     assert_eq!(found(&remote_token(), 0, 1), None);

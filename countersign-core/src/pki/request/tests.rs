@@ -35,6 +35,7 @@ fn account() -> Account {
         upn: None,
         dn: Some("cn=user 1,CN=Users,DC=Domain1,DC=corp,DC=company,DC=com".into()),
         sid: Some(SID.into()),
+        groups: Vec::new(),
         disabled: false,
         validity: Validity::default(),
         authentication: Authentication::default(),

@@ -38,6 +38,7 @@ impl Admin {
             upn: None,
             dn: None,
             sid: None,
+            groups: Vec::new(),
             disabled: false,
             validity: Validity::default(),
             authentication: Authentication::default(),

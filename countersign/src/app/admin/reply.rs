@@ -76,6 +76,9 @@ pub struct TokenView {
     pub accounts: Vec<AccountName>,
     /// Whether a PIN stands before the OTP.
     pub pin: bool,
+    /// The strengths that a logon with it has.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub indicators: Vec<String>,
     /// Switched off by an administrator.
     pub disabled: bool,
     /// When it may be used.
@@ -124,14 +127,16 @@ impl TokenView {
         accounts: Vec<AccountName>,
         counter: Option<TokenCounter>,
     ) -> Self {
-        let Token { id, label, owner, kind, pin, disabled, validity, accounts: _ } = token;
+        let Token { id, label, owner, kind, pin, indicators, disabled, validity, accounts: _ } =
+            token;
         let is_local = !matches!(kind, TokenKind::Remote { .. });
         let counter = counter.filter(|_| is_local).map(|counter| CounterView {
             next: counter.next,
             drift: counter.drift,
             resynchronising: counter.resync != 0,
         });
-        Self { id, label, kind, owner, accounts, pin: pin.is_some(), disabled, validity, counter }
+        let pin = pin.is_some();
+        Self { id, label, kind, owner, accounts, pin, indicators, disabled, validity, counter }
     }
 }
 

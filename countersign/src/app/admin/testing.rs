@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use countersign_core::{
     domain::{
-        attempt::{Attempt, ListenerKind},
+        attempt::{Attempt, ListenerKind, Terms},
         event::What,
         id::CorrelationId,
         name::{LoginName, Site},
@@ -104,6 +104,7 @@ impl Desk {
             listener: ListenerKind::Radius,
             peer: "vpn".into(),
             at: crate::clock::Clock::now(&*self.clock),
+            terms: Terms::default(),
         };
         self.door.authenticate(attempt).await.reason
     }

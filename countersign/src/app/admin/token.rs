@@ -49,6 +49,7 @@ impl Admin {
             accounts: accounts.iter().map(|account| account.id).collect(),
             kind,
             pin,
+            indicators: Vec::new(),
             disabled: false,
             validity,
         };
@@ -200,7 +201,7 @@ impl Admin {
             }
             NewKind::Remote { upstream } => {
                 self.check_upstream(&upstream)?;
-                (TokenKind::Remote { upstream }, 0, None)
+                (TokenKind::Remote { upstream, user_name: None }, 0, None)
             }
         })
     }
@@ -221,7 +222,7 @@ impl Admin {
             TokenKind::Totp { algorithm, digits, period } => {
                 (key_uri::Kind::Totp { period }, algorithm, digits)
             }
-            TokenKind::Remote { .. } => return None,
+            TokenKind::Remote { .. } | TokenKind::Delivered { .. } => return None,
         };
         let named = account.map(|account| account.effective_upn().unwrap_or(login_of(account)));
         let uri = KeyUri {
@@ -269,7 +270,7 @@ impl Admin {
                 let steps = u64::from(totp.window) + u64::from(totp.resync_window);
                 format!("{} seconds before or after now", steps * u64::from(period.get()))
             }
-            TokenKind::Hotp { .. } | TokenKind::Remote { .. } => {
+            TokenKind::Hotp { .. } | TokenKind::Remote { .. } | TokenKind::Delivered { .. } => {
                 format!("its next {RESYNC_LIMIT} OTPs")
             }
         }
@@ -321,7 +322,8 @@ fn label_of(account: Option<&Account>, kind: &TokenKind) -> String {
     let kind = match kind {
         TokenKind::Hotp { .. } => "hotp",
         TokenKind::Totp { .. } => "totp",
-        TokenKind::Remote { upstream } => upstream,
+        TokenKind::Remote { upstream, .. } => upstream,
+        TokenKind::Delivered { channel, .. } => channel,
     };
     account.map_or_else(|| kind.to_owned(), |account| format!("{} {kind}", account.name))
 }

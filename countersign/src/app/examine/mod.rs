@@ -152,7 +152,7 @@ async fn examine_remote(config: &Config, store: &Embedded, findings: &mut Findin
         let Some(last) = page.last() else { break };
         after = Some(last.id);
         for token in &page {
-            if let TokenKind::Remote { upstream } = &token.kind
+            if let TokenKind::Remote { upstream, .. } = &token.kind
                 && !known(upstream)
             {
                 let object = format!("token {}", token.label);

@@ -3,7 +3,8 @@
 use super::Findings;
 use crate::config::{
     Config,
-    radius::{ClientSettings, RadiusSettings, UpstreamSettings},
+    radius::{ClientSettings, RadiusSettings},
+    upstream::UpstreamSettings,
 };
 
 pub(super) fn examine(config: &Config, findings: &mut Findings) {
@@ -117,7 +118,7 @@ mod tests {
     use super::*;
     use crate::{
         app::examine::{Finding, Grade},
-        config::radius::ProbeUser,
+        config::upstream::ProbeUser,
     };
 
     fn client(network: &str) -> ClientSettings {

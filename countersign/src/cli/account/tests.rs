@@ -108,10 +108,11 @@ fn an_account_reads_well() {
     let token = TokenView {
         id: "00000000-0000-0000-0000-000000000001".parse().unwrap(),
         label: "phone".into(),
-        kind: TokenKind::Remote { upstream: "old".into() },
+        kind: TokenKind::Remote { upstream: "old".into(), user_name: None },
         owner: None,
         accounts: Vec::new(),
         pin: false,
+        indicators: Vec::new(),
         disabled: true,
         validity: Validity::default(),
         counter: None,

@@ -44,8 +44,8 @@ use crate::{
     config::{
         Config,
         file::TEMPLATE_OID,
-        radius::{ServerSettings, UpstreamSettings, UserNameFormat},
         template::Filling,
+        upstream::{ServerSettings, UpstreamSettings, UserNameFormat},
     },
     init::{Plan, init},
     log,

@@ -171,6 +171,7 @@ fn a_token_reads_well() {
         owner: None,
         accounts: Vec::new(),
         pin: true,
+        indicators: Vec::new(),
         disabled: false,
         validity: Validity { not_before: None, not_after: Some(UnixTime(1_800_000_000)) },
         counter: Some(CounterView { next: 60_000_001, drift: -2, resynchronising: true }),

@@ -14,7 +14,7 @@ use countersign_core::{
 };
 use tokio::{net::UdpSocket, time::timeout};
 
-use crate::config::radius::ServerSettings;
+use crate::config::upstream::ServerSettings;
 
 /// What is asked.
 #[derive(Clone, Copy)]

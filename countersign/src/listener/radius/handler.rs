@@ -7,7 +7,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use countersign_core::{
     domain::{
-        attempt::{Attempt, ListenerKind},
+        attempt::{Attempt, ListenerKind, Terms},
         id::CorrelationId,
         time::UnixTime,
         verdict::{Outcome, Verdict},
@@ -46,7 +46,7 @@ pub(super) enum Step {
     /// This is to be sent.
     Answer(Vec<u8>),
     /// The attempt has to be decided; then [`Handler::finish`] wants to know.
-    Ask(Asked, Attempt),
+    Ask(Box<Asked>, Box<Attempt>),
 }
 
 /// What has to be known to answer when the decision is there.
@@ -172,8 +172,10 @@ impl Handler {
                     listener: ListenerKind::Radius,
                     peer: client.name.clone(),
                     at: now,
+                    terms: Terms::default(),
                 };
-                return Ok(Step::Ask(Asked { peer, client: client.clone(), reply_to }, attempt));
+                let asked = Asked { peer, client: client.clone(), reply_to };
+                return Ok(Step::Ask(asked.into(), attempt.into()));
             }
             Ok(Question::Probe(right)) => {
                 tracing::debug!(target: "countersign::probe", client = client.name, right, "probed");
@@ -261,7 +263,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::config::radius::{ProbeUser, ReplyAttribute};
+    use crate::config::{reply::ReplyAttribute, upstream::ProbeUser};
 
     const NOW: UnixTime = UnixTime(1_800_000_000);
 
@@ -320,7 +322,7 @@ mod tests {
 
     fn asked(step: Step) -> (Asked, Attempt) {
         match step {
-            Step::Ask(asked, attempt) => (asked, attempt),
+            Step::Ask(asked, attempt) => (*asked, *attempt),
             Step::Nothing | Step::Answer(_) => panic!("{step:?}"),
         }
     }

@@ -10,7 +10,7 @@ use countersign_core::{
     },
 };
 
-use crate::config::radius::ReplyAttribute;
+use crate::config::reply::ReplyAttribute;
 
 /// What a reply must repeat of its request.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use countersign_core::{
     },
 };
 
-use crate::config::radius::ProbeUser;
+use crate::config::upstream::ProbeUser;
 
 /// Whom the request is about.
 #[derive(Debug, PartialEq, Eq)]
