@@ -35,7 +35,7 @@ proptest! {
         later in vec(-100_000..100_000_i64, 1..20),
     ) {
         let mut subject = subject(time_based, has_pin);
-        subject.tokens[0].counter = TokenCounter { next: 100, drift, resync: 0 };
+        subject.tokens[0].counter = TokenCounter { next: 100, drift, ..TokenCounter::default() };
         let expected = if time_based { START / 30 } else { 100 };
         let factor = expected.saturating_add_signed(offset + if time_based { drift.into() } else { 0 });
         let typed = Typed { pin: has_pin, factor };
@@ -57,7 +57,7 @@ proptest! {
     ) {
         let mut subject = subject(time_based, false);
         let next = if time_based { next + START / 30 } else { next };
-        subject.tokens[0].counter = TokenCounter { next, drift: 0, resync };
+        subject.tokens[0].counter = TokenCounter { next, resync, ..TokenCounter::default() };
         let now = if time_based { (next * 30).saturating_add_signed(30 * ahead) } else { START };
         let spent = Typed { pin: false, factor: next.saturating_sub(back) };
         prop_assume!(next > 0);
@@ -118,8 +118,8 @@ proptest! {
         now: u64,
     ) {
         let mut subject = subject(time_based, has_pin);
-        subject.tokens[0].counter = TokenCounter { next, drift, resync };
-        subject.failures = FailureCounter { failures, last: UnixTime(last) };
+        subject.tokens[0].counter = TokenCounter { next, drift, resync, ..TokenCounter::default() };
+        subject.failures = FailureCounter { failures, last: UnixTime(last), ..FailureCounter::default() };
         let decision = decide(&subject, &attempt(now, passcode), &Policy::default(), &PlainPins);
         let Decision::Settled { change, .. } = decision else { panic!("nothing is remote") };
         apply(&mut subject, &change);
