@@ -35,7 +35,8 @@ pub enum Demand {
 #[derive(Debug, Clone, Copy)]
 pub struct VerifiedRequest<'a> {
     packet: Packet<'a>,
-    secret: &'a Secret<Vec<u8>>,
+    /// Hides the User-Password; nothing does so in RADIUS/1.1.
+    secret: Option<&'a Secret<Vec<u8>>>,
     carried: Protection,
 }
 
@@ -80,7 +81,7 @@ impl<'a> Packet<'a> {
             false => demand,
         };
         let carried = self.check_message_authenticator(self.authenticator(), secret, demand)?;
-        Ok(VerifiedRequest { packet: self, secret, carried })
+        Ok(VerifiedRequest { packet: self, secret: Some(secret), carried })
     }
 
     /// Checks the reply to the request that had this identifier and authenticator.
@@ -164,12 +165,20 @@ impl<'a> VerifiedRequest<'a> {
         self.carried
     }
 
-    pub(super) fn secret(&self) -> &'a Secret<Vec<u8>> {
+    pub(super) fn of_trusted_transport(packet: Packet<'a>) -> Self {
+        Self { packet, secret: None, carried: Protection::None }
+    }
+
+    pub(super) fn secret(&self) -> Option<&'a Secret<Vec<u8>>> {
         self.secret
     }
 }
 
 impl<'a> VerifiedReply<'a> {
+    pub(super) fn of_trusted_transport(packet: Packet<'a>) -> Self {
+        Self(packet)
+    }
+
     /// The packet, which may be believed now.
     #[must_use]
     pub fn packet(&self) -> Packet<'a> {

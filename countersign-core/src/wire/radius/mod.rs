@@ -6,6 +6,8 @@ pub mod dictionary;
 pub mod packet;
 pub mod password;
 pub mod repeat;
+pub mod stream;
+pub mod transport;
 
 #[cfg(test)]
 mod testdata;

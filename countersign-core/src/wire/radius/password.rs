@@ -46,7 +46,10 @@ impl VerifiedRequest<'_> {
         if values.next().is_some() {
             return Err(PasswordError::Several);
         }
-        unhide(hidden, packet.authenticator(), self.secret()).map(Some)
+        match self.secret() {
+            Some(secret) => unhide(hidden, packet.authenticator(), secret).map(Some),
+            None => Ok(Some(Secret::new(hidden.to_vec()))),
+        }
     }
 }
 
