@@ -139,7 +139,7 @@ fn step(subject: &mut Subject<ClearSecret>, at: u64, typed: Typed) -> (Outcome, 
     let pin = if typed.pin { PIN } else { "" };
     let attempt = attempt(at, [pin.as_bytes(), otp.as_bytes()].concat());
     let decision = decide(subject, &attempt, &Policy::default(), &PlainPins);
-    let Decision::Settled { verdict, change } = decision else { panic!("nothing is remote") };
+    let Decision::Settled { verdict, change, .. } = decision else { panic!("nothing is remote") };
     apply(subject, &change);
     (verdict.outcome, verdict.reason)
 }

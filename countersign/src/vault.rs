@@ -8,7 +8,7 @@ use std::{fs, io, path::Path};
 
 use aws_lc_rs::{
     aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey},
-    digest, rand,
+    digest, hmac, rand,
 };
 use countersign_core::{domain::id::TokenId, secret::Secret};
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
@@ -20,7 +20,15 @@ use crate::store::SealedSecret;
 pub struct Vault {
     key: RandomizedNonceKey,
     key_id: String,
+    derivation: hmac::Key,
 }
+
+/// Seals what strangers carry for us, under a key made of the master key for one purpose. All
+/// nodes with the same master key open it.
+pub struct Seal(RandomizedNonceKey);
+
+/// Marks octets so that equal ones are known again, on all nodes with the same master key.
+pub struct Marker(hmac::Key);
 
 /// What can go wrong with the master key or a sealed secret.
 #[derive(Debug, thiserror::Error)]
@@ -84,7 +92,28 @@ impl Vault {
         let mut named = Secret::new(b"countersign master key id".to_vec());
         named = Secret::new([named.expose_bytes(), octets.expose()].concat());
         let id = digest::digest(&digest::SHA256, named.expose_bytes());
-        Self { key, key_id: HEXLOWER.encode(&id.as_ref()[..8]) }
+        let derivation = hmac::Key::new(hmac::HMAC_SHA256, octets.expose());
+        Self { key, key_id: HEXLOWER.encode(&id.as_ref()[..8]), derivation }
+    }
+
+    /// A seal for one purpose.
+    #[must_use]
+    pub fn seal_for(&self, purpose: &str) -> Seal {
+        let key = self.derive(purpose);
+        let key = RandomizedNonceKey::new(&AES_256_GCM, key.expose());
+        Seal(key.expect("AES-256 takes a key of 32 octets"))
+    }
+
+    /// A marker for one purpose.
+    #[must_use]
+    pub fn marker_for(&self, purpose: &str) -> Marker {
+        Marker(hmac::Key::new(hmac::HMAC_SHA256, self.derive(purpose).expose()))
+    }
+
+    /// A key for one purpose, from which nobody gets back to the master key.
+    fn derive(&self, purpose: &str) -> Secret<[u8; 32]> {
+        let tag = hmac::sign(&self.derivation, format!("countersign {purpose}").as_bytes());
+        Secret::new(tag.as_ref().try_into().expect("SHA-256 has 32 octets"))
     }
 
     /// Names the key without telling it; a store remembers which key it belongs to.
@@ -129,6 +158,51 @@ impl Vault {
             Some(Secret::new(clear[..length].to_vec()))
         });
         opened.ok_or(VaultError::DoesNotOpen(token))
+    }
+}
+
+impl Seal {
+    /// Octets that a seal adds.
+    pub const OVERHEAD: usize = NONCE_LEN + 16;
+
+    /// Seals `clear`, bound to `context`.
+    ///
+    /// # Panics
+    ///
+    /// Never: the operating system gives randomness once it has started.
+    #[must_use]
+    pub fn seal(&self, context: &[u8], clear: &[u8]) -> Vec<u8> {
+        let mut sealed = clear.to_vec();
+        let nonce = self.0.seal_in_place_append_tag(Aad::from(context), &mut sealed);
+        let nonce = nonce.expect("the operating system gives randomness once it has started");
+        [nonce.as_ref(), &sealed].concat()
+    }
+
+    /// What was sealed for this context; nothing if it was not, or by another key.
+    #[must_use]
+    pub fn open(&self, context: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
+        let (nonce, rest) = sealed.split_at_checked(NONCE_LEN)?;
+        let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
+        let mut clear = rest.to_vec();
+        let length = self.0.open_in_place(nonce, Aad::from(context), &mut clear).ok()?.len();
+        clear.truncate(length);
+        Some(clear)
+    }
+}
+
+impl Marker {
+    /// The mark of these parts, in this order.
+    #[must_use]
+    pub fn mark(&self, parts: &[&[u8]]) -> u64 {
+        let mut context = hmac::Context::with_key(&self.0);
+        for part in parts {
+            context.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+            context.update(part);
+        }
+        let tag = context.sign();
+        let mut octets = [0; 8];
+        octets.copy_from_slice(&tag.as_ref()[..8]);
+        u64::from_be_bytes(octets)
     }
 }
 
@@ -188,6 +262,32 @@ mod tests {
             let result = vault().open_secret(TOKEN, &SealedSecret(damaged.clone()));
             assert!(result.is_err() || damaged == sealed.0, "{damaged}");
         }
+    }
+
+    #[test]
+    fn a_seal_opens_for_its_purpose_context_and_key_only() {
+        let seal = vault().seal_for("state");
+        let sealed = seal.seal(b"vpn", b"something");
+        assert_eq!(sealed.len(), 9 + Seal::OVERHEAD);
+        assert_eq!(seal.open(b"vpn", &sealed).as_deref(), Some(&b"something"[..]));
+        assert_eq!(vault().seal_for("state").open(b"vpn", &sealed).map(|clear| clear.len()), Some(9));
+        let other_key = Vault::from_key(&Secret::new([8; 32])).seal_for("state");
+        assert!(seal.open(b"other", &sealed).is_none());
+        assert!(vault().seal_for("other").open(b"vpn", &sealed).is_none());
+        assert!(other_key.open(b"vpn", &sealed).is_none());
+        for length in 0..sealed.len() {
+            assert!(seal.open(b"vpn", &sealed[..length]).is_none(), "{length}");
+        }
+    }
+
+    #[test]
+    fn a_mark_depends_on_the_parts_and_on_where_they_end() {
+        let marker = vault().marker_for("retries");
+        let mark = marker.mark(&[b"ab", b"c"]);
+        assert_eq!(vault().marker_for("retries").mark(&[b"ab", b"c"]), mark);
+        assert_ne!(marker.mark(&[b"a", b"bc"]), mark);
+        assert_ne!(marker.mark(&[b"abc"]), mark);
+        assert_ne!(vault().marker_for("other").mark(&[b"ab", b"c"]), mark);
     }
 
     #[test]

@@ -66,7 +66,7 @@ fn attempt(
         at: UnixTime(now),
         terms: Terms::default(),
     };
-    let Decision::Settled { verdict, change } = decide(subject, &attempt, policy, &PlainPins)
+    let Decision::Settled { verdict, change, .. } = decide(subject, &attempt, policy, &PlainPins)
     else {
         return None;
     };

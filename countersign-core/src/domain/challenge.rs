@@ -30,11 +30,8 @@ pub enum Prompt {
     Otp,
     /// The OTP after the one just given is wanted.
     NextOtp,
-    /// An OTP was sent there, and is wanted.
-    Delivered {
-        /// The address, all but hidden: `a…@example.com`.
-        to: String,
-    },
+    /// An OTP was sent, and is wanted.
+    Delivered,
     /// What the upstream said.
     Upstream(String),
 }

@@ -33,6 +33,9 @@ pub enum What {
         listener: ListenerKind,
         /// Who asked.
         peer: String,
+        /// From where exactly: an address, a process, the NAS.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        origin: Option<String>,
         /// What the peer is told.
         outcome: Outcome,
         /// Why.

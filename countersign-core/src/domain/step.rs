@@ -10,15 +10,18 @@ use std::ops::RangeInclusive;
 
 use super::{
     counter::TokenCounter,
-    policy::{Policy, RESYNC_LIMIT},
+    policy::{DeliveryPolicy, Policy, RESYNC_LIMIT},
     receipt::Stamp,
     subject::{ClearSecret, Holding},
     time::UnixTime,
     token::TokenKind,
 };
-use crate::oath::{
-    hotp::{Digits, HotpKey},
-    totp::time_step,
+use crate::{
+    oath::{
+        hotp::{Algorithm, Digits, HotpKey},
+        totp::time_step,
+    },
+    secret::Secret,
 };
 
 /// What an OTP is to a token.
@@ -57,6 +60,38 @@ pub fn resynchronise(
     let mut policy = policy.clone();
     policy.hotp.resync_window = RESYNC_LIMIT;
     Expectation::new(holding, &policy, now)?.spending_both(first, second)
+}
+
+/// The counter of a delivered token with a new OTP outstanding, and that OTP.
+///
+/// `None`: one was sent less than [`DeliveryPolicy::resend_after`] ago and is still to come in;
+/// or the token is of another kind.
+pub(super) fn next_delivery(
+    holding: &Holding<ClearSecret>,
+    policy: &DeliveryPolicy,
+    now: UnixTime,
+) -> Option<(TokenCounter, Secret<String>)> {
+    let TokenKind::Delivered { digits, .. } = &holding.token.kind else { return None };
+    let secret = holding.secret.as_ref()?.expose_bytes();
+    let counter = holding.counter;
+    if is_outstanding(counter, policy.resend_after.min(policy.valid), now) {
+        return None;
+    }
+    let skipped = u64::from(counter.resync != 0);
+    let next = counter.next.checked_add(skipped).filter(|next| *next <= LAST_FACTOR)?;
+    // 2^32 seconds end in 2106.
+    let sent = u32::try_from(now.0).unwrap_or(u32::MAX).max(1);
+    let to = TokenCounter { next, drift: 0, resync: sent, receipt: Stamp::default() };
+    let otp = HotpKey::new(DELIVERED, secret).otp(next, *digits);
+    let text = otp.as_bytes().iter().map(|digit| char::from(*digit)).collect();
+    Some((to, Secret::new(text)))
+}
+
+/// Whether an OTP was sent within so many seconds, and not used yet.
+fn is_outstanding(counter: TokenCounter, seconds: u32, now: UnixTime) -> bool {
+    let sent = u64::from(counter.resync);
+    // Another node's clock may be ahead by a little.
+    sent != 0 && now.0 <= sent.saturating_add(seconds.into()) && sent <= now.0.saturating_add(60)
 }
 
 /// A token at a moment: its key, its counter, and the ranges that follow from both.
@@ -119,7 +154,21 @@ impl Expectation {
                     clock: Some(clock),
                 })
             }
-            TokenKind::Remote { .. } | TokenKind::Delivered { .. } => None,
+            TokenKind::Delivered { digits, .. } => {
+                let outstanding = is_outstanding(counter, policy.delivery.valid, now);
+                Some(Self {
+                    key: HotpKey::new(DELIVERED, secret),
+                    digits: *digits,
+                    counter,
+                    near: if outstanding { counter.next..=counter.next } else { NOTHING },
+                    far: match counter.next.checked_sub(1) {
+                        Some(last) => last.saturating_sub(HOTP_SPENT)..=last,
+                        None => NOTHING,
+                    },
+                    clock: None,
+                })
+            }
+            TokenKind::Remote { .. } => None,
         }
     }
 
@@ -156,6 +205,11 @@ impl Expectation {
             .map_or(Sighting::Unknown, |to| Sighting::Ahead { to })
     }
 
+    /// Whether `otp` is the one that was spent last.
+    pub(super) fn was_last(&self, otp: &[u8]) -> bool {
+        self.counter.next.checked_sub(1).is_some_and(|last| self.is(last, otp))
+    }
+
     /// The counter that spends two consecutive OTPs of the far range.
     fn spending_both(&self, first: &[u8], second: &[u8]) -> Option<TokenCounter> {
         let (begin, end) = (*self.far.start().max(&self.counter.next), *self.far.end());
@@ -180,7 +234,8 @@ impl Expectation {
         self.key.otp(factor, self.digits).matches(otp)
     }
 
-    /// The factor that would complete a resynchronisation, as long as it is in reach.
+    /// The factor that would complete a resynchronisation, as long as it is in reach. What a
+    /// delivered token has in that field is a time, far out of it.
     fn awaited(&self) -> Option<u64> {
         let TokenCounter { next, resync, .. } = self.counter;
         let factor = next.checked_add(resync.into())?;
@@ -221,6 +276,10 @@ fn around(centre: u64, before: u64, after: u64) -> RangeInclusive<u64> {
     centre.saturating_sub(before)..=centre.saturating_add(after).min(LAST_FACTOR)
 }
 
+/// An OTP that is delivered is read from a screen, whatever the hash.
+const DELIVERED: Algorithm = Algorithm::Sha1;
+/// No factor at all.
+const NOTHING: RangeInclusive<u64> = 1..=0;
 /// The last factor that can be spent; `next` must have room behind it.
 const LAST_FACTOR: u64 = u64::MAX - 1;
 

@@ -2,7 +2,7 @@
 //!
 //! In this order: the account's own state; an upstream that decides for it;
 //! lockout; the tokens. Each usable token with a shared secret is asked what the
-//! passcode is to it, all of them, whatever the others said.
+//! passcode is to it, all of them, whatever the others said: [`examine`].
 //!
 //! Rules that are not obvious:
 //!
@@ -11,25 +11,34 @@
 //! * A spent OTP is refused whatever PIN stands before it, and is not counted as
 //!   a failure: it is mostly a double click, it tells a guesser nothing, and
 //!   whether it counts must not tell whether the PIN was right.
+//! * A retry is no second attempt ([`receipt`](super::receipt)). That of a request which
+//!   spent an OTP is accepted and spends nothing; that of one which failed is refused and
+//!   not counted, also where its OTP has become right meanwhile.
 //! * An OTP beyond the look-ahead begins a resynchronisation (RFC 4226 §7.4) and
 //!   counts as a failure; the very next one completes it. Every other attempt
 //!   that is looked at here ends it.
 //! * Only a passcode that no local token knows goes to the upstream of a remote
 //!   token. No failure is counted for it before the upstream has answered.
+//! * A challenge neither counts as a failure nor takes failures back, but for the one
+//!   that asks for the next OTP, which is a failure.
 
 use super::{
     account::{Account, Authentication, Standing},
     attempt::Attempt,
-    counter::{Change, FailureCounter, Move, TokenCounter},
+    challenge::Prior,
+    counter::{Change, FailureCounter, Move},
     id::TokenId,
     lockout::{self, Gate},
     policy::{LockoutPolicy, Policy},
-    step::{Expectation, Sighting},
+    receipt::Stamp,
     subject::{ClearSecret, Holding, Subject},
     time::UnixTime,
     token::{PinHash, TokenKind},
-    verdict::{Decision, Outcome, Reason, Verdict},
+    verdict::{Decision, Outcome, Question, Reason, Resume, Verdict},
 };
+use examine::{Finding, examine};
+
+mod examine;
 
 /// Checks a typed PIN against the hash kept of it. Slow on purpose.
 pub trait PinCheck {
@@ -49,31 +58,38 @@ pub fn decide(
         return refused(subject, reason, subject.failures);
     }
     if let Authentication::Upstream(upstream) = &subject.account.authentication {
-        return Decision::Ask { upstream: upstream.clone(), token: None };
+        return match attempt.terms.indicators.is_empty() {
+            true => ask(upstream.clone(), None, None, attempt),
+            false => refused(subject, Reason::LacksIndicator, subject.failures),
+        };
     }
+    let is_retry = is_retry_of(subject.failures.receipt, attempt);
     let anchored = lockout::anchored(subject.failures, now);
     match lockout::gate(subject.failures, &policy.lockout, now) {
         Gate::Open => {}
+        Gate::Throttled { .. } | Gate::LockedOut { .. } if is_retry => {}
         Gate::Throttled { .. } => return refused(subject, Reason::Throttled, anchored),
         Gate::LockedOut { .. } => return refused(subject, Reason::LockedOut, anchored),
     }
-    let usable: Vec<_> = subject.tokens.iter().filter(|holding| is_usable(holding, now)).collect();
-    if usable.is_empty() {
-        let none = subject.tokens.is_empty();
-        let reason = if none { Reason::NoToken } else { Reason::NoUsableToken };
-        return refused(subject, reason, subject.failures);
-    }
+    let usable = match usable(subject, attempt) {
+        Ok(usable) => usable,
+        Err(reason) => return refused(subject, reason, subject.failures),
+    };
     let findings: Vec<_> =
         usable.iter().filter_map(|holding| examine(holding, attempt, policy, pins)).collect();
-    match (strongest(&findings), remote(&usable)) {
-        (None, Some((upstream, token))) => Decision::Ask { upstream, token: Some(token) },
-        (finding, _) => {
-            let reason = finding.map_or(Reason::WrongPasscode, |finding| finding.reason);
-            let failures = failures_after(reason, subject.failures, &policy.lockout, now);
-            let token = finding.map(|finding| finding.token);
-            settled(subject, reason, token, change(subject, failures, &findings))
-        }
+    let finding = strongest(&findings);
+    if let (None, Some(remote)) = (finding, remote(&usable, attempt)) {
+        return remote;
     }
+    let reason = finding.map_or(Reason::WrongPasscode, |finding| finding.reason);
+    if is_retry && is_acceptance(reason) && reason != Reason::Repeated {
+        return refused(subject, Reason::Repeated, subject.failures);
+    }
+    let failures = match is_retry {
+        true => subject.failures,
+        false => failures_after(reason, subject.failures, &policy.lockout, attempt),
+    };
+    settled(subject, finding, change(subject, failures, carried_out(&findings)), attempt, policy)
 }
 
 /// What the answer of an upstream moves: the account's failures, if a token of
@@ -91,7 +107,7 @@ pub fn upstream_change<S>(
         (Some(_), Outcome::Rejected) => lockout::after_failure(subject.failures, policy, now),
         (Some(_), Outcome::Challenged | Outcome::Unavailable) | (None, _) => subject.failures,
     };
-    change(subject, to, &[])
+    change(subject, to, std::iter::empty())
 }
 
 /// Why the account may not be used at all.
@@ -106,72 +122,79 @@ fn bar(account: &Account, now: UnixTime) -> Option<Reason> {
     }
 }
 
+/// Whether an attempt is a retry of the one that left the stamp.
+fn is_retry_of(stamp: Stamp, attempt: &Attempt) -> bool {
+    attempt.terms.receipt.is_some_and(|receipt| receipt.is_retry_of(stamp, attempt.at))
+}
+
+/// The tokens that can decide, or why there is none.
+fn usable<'a>(
+    subject: &'a Subject<ClearSecret>,
+    attempt: &Attempt,
+) -> Result<Vec<&'a Holding<ClearSecret>>, Reason> {
+    let now = attempt.at;
+    let usable: Vec<_> = subject.tokens.iter().filter(|holding| is_usable(holding, now)).collect();
+    if usable.is_empty() {
+        let none = subject.tokens.is_empty();
+        return Err(if none { Reason::NoToken } else { Reason::NoUsableToken });
+    }
+    let demanded = &attempt.terms.indicators;
+    let strong = |holding: &&Holding<ClearSecret>| {
+        demanded.iter().all(|one| holding.token.indicators.contains(one))
+    };
+    let strong: Vec<_> = usable.into_iter().filter(strong).collect();
+    if strong.is_empty() { Err(Reason::LacksIndicator) } else { Ok(strong) }
+}
+
 fn is_usable(holding: &Holding<ClearSecret>, now: UnixTime) -> bool {
     let can_decide =
         holding.secret.is_some() || matches!(holding.token.kind, TokenKind::Remote { .. });
     can_decide && holding.token.is_usable(now)
 }
 
-/// The first upstream that one of the tokens names.
-fn remote(usable: &[&Holding<ClearSecret>]) -> Option<(String, TokenId)> {
+/// The question for the upstream of the first remote token, or of the one that challenged.
+fn remote(usable: &[&Holding<ClearSecret>], attempt: &Attempt) -> Option<Decision> {
+    let challenged_by = match &attempt.terms.prior {
+        None => None,
+        Some(Prior::Upstream { token, .. }) => Some((*token)?),
+        Some(Prior::PinRight(_)) => return None,
+    };
     usable.iter().find_map(|holding| match &holding.token.kind {
-        TokenKind::Remote { upstream, .. } => Some((upstream.clone(), holding.token.id)),
+        TokenKind::Remote { upstream, user_name } => {
+            let id = holding.token.id;
+            let is_meant = challenged_by.is_none_or(|challenged| challenged == id);
+            is_meant.then(|| ask(upstream.clone(), Some(id), user_name.clone(), attempt))
+        }
         TokenKind::Hotp { .. } | TokenKind::Totp { .. } | TokenKind::Delivered { .. } => None,
     })
 }
 
-/// What a passcode is to one token, and where that moves its counter.
-struct Finding {
-    token: TokenId,
-    reason: Reason,
-    from: TokenCounter,
-    to: TokenCounter,
-}
-
-fn examine(
-    holding: &Holding<ClearSecret>,
+fn ask(
+    upstream: String,
+    token: Option<TokenId>,
+    user_name: Option<String>,
     attempt: &Attempt,
-    policy: &Policy,
-    pins: &dyn PinCheck,
-) -> Option<Finding> {
-    let expectation = Expectation::new(holding, policy, attempt.at)?;
-    let from = holding.counter;
-    let finding = |reason, to| Some(Finding { token: holding.token.id, reason, from, to });
-    let nothing = finding(Reason::WrongPasscode, TokenCounter { resync: 0, ..from });
-
-    let hash = holding.token.pin.as_ref();
-    let Some((pin, otp)) =
-        split(attempt.passcode.expose_bytes(), expectation.digits().length(), hash.is_some())
-    else {
-        return nothing;
+) -> Decision {
+    let resume = match &attempt.terms.prior {
+        Some(Prior::Upstream { upstream: name, server, token: of, state })
+            if *name == upstream && *of == token =>
+        {
+            Some(Resume { server: *server, state: state.clone() })
+        }
+        Some(_) | None => None,
     };
-    // The PIN is checked whatever the OTP is, and the OTP whatever the PIN is,
-    // for the time of the answer must not tell which of them was wrong.
-    let pin_right = hash.is_none_or(|hash| pins.matches(hash, pin));
-    match expectation.sight(otp, hash.is_some()) {
-        Sighting::Right { to, .. } if !pin_right => finding(Reason::WrongPin, to),
-        Sighting::Right { to, resynchronised: true } => finding(Reason::Resynchronised, to),
-        Sighting::Right { to, resynchronised: false } => finding(Reason::PasscodeCorrect, to),
-        Sighting::Spent => finding(Reason::Replayed, TokenCounter { resync: 0, ..from }),
-        Sighting::Ahead { to } if pin_right => finding(Reason::OutOfStep, to),
-        Sighting::Ahead { .. } | Sighting::Unknown => nothing,
-    }
-}
-
-/// PIN and OTP of a passcode: the OTP is the last `digits` octets, the PIN what
-/// stands before it. A token without a PIN wants nothing to stand there.
-fn split(passcode: &[u8], digits: usize, has_pin: bool) -> Option<(&[u8], &[u8])> {
-    let (pin, otp) = passcode.split_at_checked(passcode.len().checked_sub(digits)?)?;
-    let well_formed = otp.iter().all(u8::is_ascii_digit) && (has_pin || pin.is_empty());
-    well_formed.then_some((pin, otp))
+    Decision::Ask(Question { upstream, token, user_name, resume }.into())
 }
 
 /// The finding that decides, unless no token knows the passcode: acceptance
 /// first; among equal ones the first token.
-fn strongest(findings: &[Finding]) -> Option<&Finding> {
-    const ORDER: [Reason; 5] = [
+fn strongest<'a>(findings: &'a [Finding]) -> Option<&'a Finding> {
+    const ORDER: [Reason; 8] = [
         Reason::PasscodeCorrect,
         Reason::Resynchronised,
+        Reason::Repeated,
+        Reason::OtpSent,
+        Reason::PinRight,
         Reason::WrongPin,
         Reason::Replayed,
         Reason::OutOfStep,
@@ -179,49 +202,91 @@ fn strongest(findings: &[Finding]) -> Option<&Finding> {
     ORDER.iter().find_map(|reason| findings.iter().find(|finding| finding.reason == *reason))
 }
 
+/// What is to be carried out of the findings: one OTP is sent, and only if that decides.
+fn carried_out(findings: &[Finding]) -> impl Iterator<Item = &Finding> {
+    let decisive = strongest(findings).map(|finding| finding.token);
+    let is_carried_out =
+        move |finding: &&Finding| finding.delivery.is_none() || Some(finding.token) == decisive;
+    findings.iter().filter(is_carried_out)
+}
+
 fn failures_after(
     reason: Reason,
     failures: FailureCounter,
     policy: &LockoutPolicy,
-    now: UnixTime,
+    attempt: &Attempt,
 ) -> FailureCounter {
-    if is_acceptance(reason) {
-        lockout::after_success(failures)
-    } else if reason == Reason::Replayed {
-        failures
-    } else {
-        lockout::after_failure(failures, policy, now)
+    if matches!(reason, Reason::PasscodeCorrect | Reason::Resynchronised) {
+        return lockout::after_success(failures);
     }
+    if matches!(reason, Reason::Replayed | Reason::Repeated | Reason::PinRight | Reason::OtpSent) {
+        return failures;
+    }
+    let counted = lockout::after_failure(failures, policy, attempt.at);
+    FailureCounter { receipt: stamp(attempt), ..counted }
+}
+
+/// What is kept of the attempt beside what it moves.
+fn stamp(attempt: &Attempt) -> Stamp {
+    attempt.terms.receipt.map(|receipt| receipt.stamp(attempt.at)).unwrap_or_default()
 }
 
 fn is_acceptance(reason: Reason) -> bool {
-    reason == Reason::PasscodeCorrect || reason == Reason::Resynchronised
+    matches!(reason, Reason::PasscodeCorrect | Reason::Resynchronised | Reason::Repeated)
+}
+
+/// What the peer is told for a reason that a token gave.
+fn outcome(reason: Reason, attempt: &Attempt, policy: &Policy) -> Outcome {
+    let is_challenge = matches!(reason, Reason::PinRight | Reason::OtpSent)
+        || reason == Reason::OutOfStep && policy.challenge.next_otp;
+    if is_acceptance(reason) {
+        Outcome::Accepted
+    } else if is_challenge && attempt.terms.may_challenge {
+        Outcome::Challenged
+    } else {
+        Outcome::Rejected
+    }
 }
 
 /// A rejection without a look at the passcode.
 fn refused(subject: &Subject<ClearSecret>, reason: Reason, failures: FailureCounter) -> Decision {
-    settled(subject, reason, None, change(subject, failures, &[]))
+    let account = Some(subject.account.id);
+    let verdict = Verdict { outcome: Outcome::Rejected, reason, account, token: None };
+    let change = change(subject, failures, std::iter::empty());
+    Decision::Settled { verdict, change, next: None, delivery: None }
 }
 
 fn settled(
     subject: &Subject<ClearSecret>,
-    reason: Reason,
-    token: Option<TokenId>,
+    finding: Option<&Finding>,
     change: Change,
+    attempt: &Attempt,
+    policy: &Policy,
 ) -> Decision {
-    let outcome = if is_acceptance(reason) { Outcome::Accepted } else { Outcome::Rejected };
+    let reason = finding.map_or(Reason::WrongPasscode, |finding| finding.reason);
+    let outcome = outcome(reason, attempt, policy);
+    let token = finding.map(|finding| finding.token);
     let verdict = Verdict { outcome, reason, account: Some(subject.account.id), token };
-    Decision::Settled { verdict, change }
+    let next = match outcome {
+        Outcome::Challenged => token.map(|token| Prior::PinRight(vec![token])),
+        Outcome::Accepted | Outcome::Rejected | Outcome::Unavailable => None,
+    };
+    let delivery = finding.and_then(|finding| finding.delivery.clone()).map(Box::new);
+    Decision::Settled { verdict, change, next, delivery }
 }
 
 /// The moves that really move something.
 ///
 /// Every token whose OTP was right is moved, not only the one that decided, so
 /// that two tokens with the same shared secret do not take the same OTP in turn.
-fn change<S>(subject: &Subject<S>, to: FailureCounter, findings: &[Finding]) -> Change {
+fn change<'a, S>(
+    subject: &Subject<S>,
+    to: FailureCounter,
+    findings: impl Iterator<Item = &'a Finding>,
+) -> Change {
     let from = subject.failures;
     let failures = (from != to).then_some(Move { id: subject.account.id, from, to });
-    let moved = findings.iter().filter(|finding| finding.from != finding.to);
+    let moved = findings.filter(|finding| finding.from != finding.to);
     let tokens =
         moved.map(|Finding { token, from, to, .. }| Move { id: *token, from: *from, to: *to });
     Change { failures, tokens: tokens.collect() }

@@ -3,9 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
+    challenge::Prior,
     counter::Change,
     id::{AccountId, TokenId},
 };
+use crate::secret::Secret;
 
 /// What the peer is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -53,6 +55,19 @@ pub enum Reason {
     OutOfStep,
     /// Too many failures of late; the passcode was not looked at.
     Throttled,
+    /// Every usable token lacks an indicator that the listener demands.
+    LacksIndicator,
+    /// The PIN was right; the OTP is wanted now.
+    PinRight,
+    /// An OTP was sent to the user and is wanted now.
+    OtpSent,
+    /// An OTP could not be sent to the user.
+    DeliveryFailed,
+    /// The State of a challenge is too old, or not ours, or of another client or account.
+    StateInvalid,
+    /// A retry of a request that was decided before; it got the same answer, and nothing was
+    /// spent or counted for it.
+    Repeated,
     /// Locked after too many failures; the passcode was not looked at.
     LockedOut,
     /// The upstream rejected.
@@ -95,12 +110,46 @@ pub enum Decision {
         verdict: Verdict,
         /// What must be moved first.
         change: Change,
+        /// With a challenge: what will count in the next round.
+        next: Option<Prior>,
+        /// The OTP that must be sent after the move and before the verdict.
+        delivery: Option<Box<Delivery>>,
     },
-    /// The upstream of this name must be asked.
-    Ask {
-        /// Its name in the config.
-        upstream: String,
-        /// The remote token, if it is a token and not the account that is remote.
-        token: Option<TokenId>,
-    },
+    /// An upstream must be asked.
+    Ask(Box<Question>),
+}
+
+/// A question for an upstream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Question {
+    /// Its name in the config.
+    pub upstream: String,
+    /// The remote token, if it is a token and not the account that is remote.
+    pub token: Option<TokenId>,
+    /// The User-Name to ask with, if the token has one of its own.
+    pub user_name: Option<String>,
+    /// What the upstream is reminded of, if it has challenged.
+    pub resume: Option<Resume>,
+}
+
+/// An OTP on its way to the user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivery {
+    /// The token that it is of.
+    pub token: TokenId,
+    /// The name of the channel in the config.
+    pub channel: String,
+    /// Where to; the person's mail address if absent.
+    pub to: Option<String>,
+    /// The OTP.
+    pub otp: Secret<String>,
+}
+
+/// The upstream's side of a challenge.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resume {
+    /// Which server it was.
+    pub server: u8,
+    /// The State that it wants back.
+    pub state: Vec<u8>,
 }

@@ -2,26 +2,31 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use arc_swap::ArcSwap;
 use countersign_core::domain::{
     account::Account,
     attempt::Attempt,
-    counter::{Change, Move},
+    challenge::{Challenge, Prior, Prompt},
     event::{Event, What},
-    id::{AccountId, TokenId},
+    id::AccountId,
     name::LoginName,
     policy::Policy,
     subject::{ClearSecret, Subject},
-    validate::{PinCheck, decide, upstream_change},
+    token::Token,
+    validate::{PinCheck, decide},
     verdict::{Decision, Outcome, Reason, Verdict},
 };
 use tokio::sync::Semaphore;
 
 use crate::{
     audit::Audit,
-    client::radius::{Reply, Upstream},
+    client::{delivery::Channel, radius::Upstream},
     store::{Committed, SealedSecret, Store, StoreError},
     vault::Vault,
 };
+
+mod deliver;
+mod remote;
 
 /// The one validator behind all listeners.
 pub struct Authenticator {
@@ -31,7 +36,7 @@ pub struct Authenticator {
     policy: Policy,
     pins: Arc<dyn PinCheck + Send + Sync>,
     pin_permits: Arc<Semaphore>,
-    upstreams: HashMap<String, Arc<Upstream>>,
+    others: ArcSwap<Others>,
 }
 
 /// What an [`Authenticator`] works with.
@@ -48,17 +53,52 @@ pub struct Parts {
     pub pins: Arc<dyn PinCheck + Send + Sync>,
     /// How many PINs may be checked at once.
     pub pin_permits: usize,
-    /// The upstreams of the config by their names.
+    /// Who else has a part in it.
+    pub others: Others,
+}
+
+/// Who else has a part in decisions, by their names in the config.
+#[derive(Default)]
+pub struct Others {
+    /// RADIUS servers that decide.
     pub upstreams: HashMap<String, Arc<Upstream>>,
+    /// Channels by which OTPs are sent.
+    pub channels: HashMap<String, Arc<Channel>>,
+}
+
+/// What an attempt leads to.
+#[derive(Debug)]
+pub struct Answer {
+    /// The decision.
+    pub verdict: Verdict,
+    /// With [`Outcome::Challenged`]: what the user is to be told, and what will count then.
+    pub challenge: Option<Box<Challenge>>,
+    /// With [`Outcome::Accepted`]: who was let in, and by what.
+    pub accepted: Option<Box<Accepted>>,
+}
+
+/// Who was let in, and by what.
+#[derive(Debug)]
+pub struct Accepted {
+    /// The account.
+    pub account: Account,
+    /// The token, unless an upstream decided for the whole account.
+    pub token: Option<Token>,
 }
 
 impl Authenticator {
     /// Puts the parts together.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        let Parts { store, vault, audit, policy, pins, pin_permits, upstreams } = parts;
+        let Parts { store, vault, audit, policy, pins, pin_permits, others } = parts;
         let pin_permits = Arc::new(Semaphore::new(pin_permits.max(1)));
-        Self { store, vault, audit, policy, pins, pin_permits, upstreams }
+        let others = ArcSwap::from_pointee(others);
+        Self { store, vault, audit, policy, pins, pin_permits, others }
+    }
+
+    /// From now on, others have a part in it. What is under way goes on with those before.
+    pub fn replace_others(&self, others: Others) {
+        self.others.store(others.into());
     }
 
     /// The account that a name leads to.
@@ -71,25 +111,32 @@ impl Authenticator {
     }
 
     /// Decides about an attempt, makes the decision durable, and records it.
-    pub async fn authenticate(&self, attempt: Attempt) -> Verdict {
+    pub async fn authenticate(&self, attempt: Attempt) -> Answer {
         let attempt = Arc::new(attempt);
-        let verdict = self.decide_durably(&attempt).await;
-        self.audit.record(event(&attempt, verdict));
-        verdict
+        let answer = self.decide_durably(&attempt).await;
+        self.audit.record(event(&attempt, answer.verdict));
+        answer
+    }
+
+    /// Rejects an attempt that there is nothing to decide about, and records it.
+    pub fn refuse(&self, attempt: &Attempt, reason: Reason) -> Answer {
+        let answer = Answer::from(verdict(Outcome::Rejected, reason, None));
+        self.audit.record(event(attempt, answer.verdict));
+        answer
     }
 
     /// Loads, decides and commits; anew when another attempt on the same counters was faster.
-    async fn decide_durably(&self, attempt: &Arc<Attempt>) -> Verdict {
+    async fn decide_durably(&self, attempt: &Arc<Attempt>) -> Answer {
         let mut account = None;
         for _ in 0..MAX_ROUNDS {
             let sealed = match self.store.find(attempt.login.key()).await {
                 Ok(Some(sealed)) => sealed,
-                Ok(None) => return verdict(Outcome::Rejected, Reason::UnknownAccount, None),
-                Err(error) => return store_failed(&error, account),
+                Ok(None) => return verdict(Outcome::Rejected, Reason::UnknownAccount, None).into(),
+                Err(error) => return store_failed(&error, account).into(),
             };
             account = Some(sealed.account.id);
             let Some(subject) = self.open(sealed) else {
-                return verdict(Outcome::Unavailable, Reason::SecretUnreadable, account);
+                return verdict(Outcome::Unavailable, Reason::SecretUnreadable, account).into();
             };
             let (subject, decision) =
                 if subject.tokens.iter().all(|holding| holding.token.pin.is_none()) {
@@ -98,32 +145,32 @@ impl Authenticator {
                 } else {
                     Box::pin(self.decide_with_pins(subject, attempt)).await
                 };
-            let (verdict, change) = match decision {
-                Decision::Settled { verdict, change } => (verdict, change),
-                Decision::Ask { upstream, token } => {
-                    let counted = self.upstream_change(&subject, token, Outcome::Rejected, attempt);
-                    match self.store.commit(counted.clone()).await {
-                        Ok(Committed::Done) => {}
-                        Ok(Committed::Conflict) => continue,
-                        Err(error) => return store_failed(&error, account),
+            // What few attempts need is boxed, for it would make every attempt larger.
+            let (verdict, change, next, delivery) = match decision {
+                Decision::Settled { verdict, change, next, delivery } => {
+                    (verdict, change, next, delivery)
+                }
+                Decision::Ask(question) => {
+                    match Box::pin(self.ask_durably(*question, subject, attempt)).await {
+                        Some(answer) => return answer,
+                        None => continue,
                     }
-                    // Boxed, as what few attempts need would make every attempt larger.
-                    let asking = self.ask(&upstream, token, &subject.account, attempt);
-                    let verdict = Box::pin(asking).await;
-                    Box::pin(self.settle(verdict, counted, attempt)).await;
-                    return verdict;
                 }
             };
-            if change.is_empty() {
-                return verdict;
+            let sending = delivery.map(|delivery| (delivery, change.clone()));
+            if !change.is_empty() {
+                match self.store.commit(change).await {
+                    Ok(Committed::Done) => {}
+                    Ok(Committed::Conflict) => continue,
+                    Err(error) => return store_failed(&error, account).into(),
+                }
             }
-            match self.store.commit(change).await {
-                Ok(Committed::Done) => return verdict,
-                Ok(Committed::Conflict) => {}
-                Err(error) => return store_failed(&error, account),
+            if let Some((delivery, change)) = sending {
+                return Box::pin(self.deliver(&delivery, change, verdict, next, subject)).await;
             }
+            return answer(verdict, next, subject);
         }
-        verdict(Outcome::Unavailable, Reason::Contention, account)
+        verdict(Outcome::Unavailable, Reason::Contention, account).into()
     }
 
     fn open(&self, sealed: Subject<SealedSecret>) -> Option<Subject<ClearSecret>> {
@@ -148,73 +195,31 @@ impl Authenticator {
         .await
         .expect("a decision does not panic, and is not cancelled")
     }
+}
 
-    async fn ask(
-        &self,
-        upstream: &str,
-        token: Option<TokenId>,
-        account: &Account,
-        attempt: &Attempt,
-    ) -> Verdict {
-        let (outcome, reason) = match self.upstreams.get(upstream) {
-            None => (Outcome::Unavailable, Reason::UpstreamUnknown),
-            Some(upstream) => {
-                match upstream.ask(account, &attempt.login, &attempt.passcode).await {
-                    Reply::Accepted => (Outcome::Accepted, Reason::UpstreamAccepted),
-                    Reply::Rejected => (Outcome::Rejected, Reason::UpstreamRejected),
-                    Reply::Challenged => (Outcome::Challenged, Reason::UpstreamChallenged),
-                    Reply::Silent => (Outcome::Unavailable, Reason::UpstreamSilent),
-                }
-            }
-        };
-        Verdict { outcome, reason, account: Some(account.id), token }
+impl From<Verdict> for Answer {
+    fn from(verdict: Verdict) -> Self {
+        Self { verdict, challenge: None, accepted: None }
     }
 }
 
-impl Authenticator {
-    fn upstream_change<S>(
-        &self,
-        subject: &Subject<S>,
-        token: Option<TokenId>,
-        outcome: Outcome,
-        attempt: &Attempt,
-    ) -> Change {
-        upstream_change(subject, token, outcome, &self.policy.lockout, attempt.at)
-    }
-
-    /// A guess at a remote token was counted as a failure before the upstream was asked, so
-    /// that guesses made at once cannot all pass. An acceptance clears the count, and what was
-    /// no decision takes the one failure back. A counter that cannot be moved now does not
-    /// change the upstream's word.
-    async fn settle(&self, verdict: Verdict, counted: Change, attempt: &Attempt) {
-        let result = match verdict.outcome {
-            Outcome::Rejected => return,
-            Outcome::Accepted => self.clear(verdict, attempt).await,
-            Outcome::Challenged | Outcome::Unavailable => {
-                self.store.commit(taken_back(counted)).await.map(drop)
-            }
+fn answer(verdict: Verdict, next: Option<Prior>, subject: Subject<ClearSecret>) -> Answer {
+    let challenge = next.map(|prior| {
+        let prompt = match verdict.reason {
+            Reason::OutOfStep => Prompt::NextOtp,
+            Reason::OtpSent => Prompt::Delivered,
+            _ => Prompt::Otp,
         };
-        if let Err(error) = result {
-            tracing::error!(%error, "an upstream's word was not counted");
-        }
-    }
-
-    async fn clear(&self, verdict: Verdict, attempt: &Attempt) -> Result<(), StoreError> {
-        for _ in 0..MAX_ROUNDS {
-            let Some(subject) = self.store.find(attempt.login.key()).await? else { break };
-            let change = self.upstream_change(&subject, verdict.token, verdict.outcome, attempt);
-            if self.store.commit(change).await? == Committed::Done {
-                break;
-            }
-        }
-        Ok(())
-    }
+        Box::new(Challenge { prompt, prior })
+    });
+    let accepted = (verdict.outcome == Outcome::Accepted).then(|| accepted(verdict, subject));
+    Answer { verdict, challenge, accepted }
 }
 
-/// The move that undoes a move, if nobody moved further meanwhile.
-fn taken_back(change: Change) -> Change {
-    let failures = change.failures.map(|Move { id, from, to }| Move { id, from: to, to: from });
-    Change { failures, tokens: Vec::new() }
+fn accepted(verdict: Verdict, subject: Subject<ClearSecret>) -> Box<Accepted> {
+    let mut tokens = subject.tokens.into_iter().map(|holding| holding.token);
+    let token = tokens.find(|token| Some(token.id) == verdict.token);
+    Accepted { account: subject.account, token }.into()
 }
 
 fn verdict(outcome: Outcome, reason: Reason, account: Option<AccountId>) -> Verdict {
@@ -234,6 +239,7 @@ fn event(attempt: &Attempt, verdict: Verdict) -> Event {
             login: attempt.login.given().to_owned(),
             listener: attempt.listener,
             peer: attempt.peer.clone(),
+            origin: attempt.terms.origin.clone(),
             outcome: verdict.outcome,
             reason: verdict.reason,
             account: verdict.account,

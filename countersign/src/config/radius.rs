@@ -1,31 +1,61 @@
-//! The RADIUS listener and its clients, as written and as checked.
+//! The RADIUS listener, as checked. [`super::radius_file`] is how it is written.
 
-use std::{
-    collections::BTreeMap,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-};
+use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, sync::Arc, time::Duration};
 
 use countersign_core::secret::Secret;
 use ipnet::IpNet;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
-use super::{
-    Wrong,
-    file::yes,
-    reply::{ReplyAttribute, ReplyFile, check_reply},
-    secret::{octets, secret, shared_secret},
-    upstream::{ProbeFile, ProbeUser},
-    wrong,
-};
+use super::{file::TlsFile, reply::ReplyRule, upstream::ProbeUser};
 
-/// The RADIUS listener.
-#[derive(Debug, Clone)]
+/// The RADIUS listener: where it listens, and by which rules it answers.
+#[derive(Debug)]
 pub struct RadiusSettings {
-    /// Where it listens.
+    /// UDP addresses.
     pub listen: Vec<SocketAddr>,
+    /// TCP addresses (RFC 6613).
+    pub listen_tcp: Vec<SocketAddr>,
+    /// RADIUS over TLS (RFC 6614).
+    pub tls: Option<RadSecSettings>,
+    /// What a reload replaces.
+    pub rules: RadiusRules,
+}
+
+/// Who may ask, and what becomes of it.
+#[derive(Debug, Clone, Default)]
+pub struct RadiusRules {
     /// Who may ask. Of several networks that hold an address the longest prefix wins.
     pub clients: Vec<ClientSettings>,
+    /// Realms that are not answered as any other name is.
+    pub realms: Vec<RealmSettings>,
+    /// Whether Accounting-Requests are recorded and answered.
+    pub accounting: bool,
+    /// What every Access-Accept carries.
+    pub reply: Vec<ReplyRule>,
+}
+
+/// RADIUS over TLS.
+#[derive(Debug)]
+pub struct RadSecSettings {
+    /// TCP addresses.
+    pub listen: Vec<SocketAddr>,
+    /// Certificate, key, trust anchors of clients.
+    pub tls: TlsFile,
+    /// Whether RADIUS/1.1 is spoken.
+    pub version: VersionPolicy,
+}
+
+/// Whether RADIUS/1.1 is spoken over TLS (RFC 9765 §3.3).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum VersionPolicy {
+    /// With who offers it.
+    #[default]
+    Allow,
+    /// With everybody; who does not offer it is turned away.
+    Require,
+    /// With nobody.
+    Forbid,
 }
 
 /// A RADIUS client, or a network of them.
@@ -34,85 +64,98 @@ pub struct ClientSettings {
     /// The name it has in log and audit.
     pub name: String,
     /// Where it asks from.
-    pub network: IpNet,
+    pub source: Source,
     /// The secret shared with it.
     pub secret: Secret<Vec<u8>>,
+    /// Whether it is a KDC of MIT Kerberos, which drops replies with most attributes
+    /// and gives up on a challenge.
+    pub is_kdc: bool,
     /// Whether a request without Message-Authenticator is dropped (RFC 3579 §3.2, CVE-2024-3596).
     pub require_message_authenticator: bool,
     /// Whether it is told Reject where it would be told Challenge.
     pub never_challenge: bool,
     /// The user by which it probes whether we are alive.
     pub probe: Option<ProbeUser>,
-    /// What every Access-Accept carries.
-    pub reply_attributes: Vec<ReplyAttribute>,
+    /// How often it may ask; beyond that it gets silence.
+    pub max_requests_per_second: Option<NonZeroU32>,
+    /// The realm of names that have none.
+    pub default_realm: Option<String>,
+    /// The strengths that a token must have for this client.
+    pub indicators: Arc<[String]>,
+    /// Seconds in which the same name and passcode through another socket, node or process
+    /// of the client get the same answer. 0: only the very same packet does.
+    pub retry_grace: u32,
+    /// After this time it is told Reject, whatever is still being decided.
+    pub deadline: Option<Duration>,
+    /// The upstream that all its requests are sent on to.
+    pub upstream: Option<String>,
+    /// What every Access-Accept to it carries.
+    pub reply: Vec<ReplyRule>,
 }
 
-/// `[radius]`
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct RadiusFile {
-    /// UDP addresses.
-    pub listen: Vec<SocketAddr>,
-    /// `[radius.client.NAME]`
-    #[serde(default)]
-    pub client: BTreeMap<String, ClientFile>,
+/// Where a client asks from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// From these addresses, over UDP or TCP.
+    Network(IpNet),
+    /// From anywhere over TLS, with a certificate of this name.
+    Certificate(String),
+    /// Through a UNIX stream socket.
+    Socket(SocketSettings),
 }
 
-/// `[radius.client.NAME]`
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct ClientFile {
-    /// An address or a prefix.
-    #[serde(deserialize_with = "network")]
-    pub address: IpNet,
-    /// The shared secret.
-    #[serde(default, deserialize_with = "secret")]
-    pub secret: Option<Secret<String>>,
-    /// Or a file whose first line is the shared secret.
-    pub secret_file: Option<PathBuf>,
-    /// Drop requests without Message-Authenticator.
-    #[serde(default = "yes")]
-    pub require_message_authenticator: bool,
-    /// Say Reject where it would be Challenge.
-    #[serde(default)]
-    pub never_challenge: bool,
-    /// The user that it probes with.
-    pub probe: Option<ProbeFile>,
-    /// What every Access-Accept carries.
-    #[serde(default)]
-    pub reply: Vec<ReplyFile>,
+/// A UNIX stream socket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SocketSettings {
+    /// Its path.
+    pub path: PathBuf,
+    /// Its mode.
+    pub mode: u32,
+    /// Its group, by number; that of the daemon if absent.
+    pub group: Option<u32>,
+    /// The users who may connect, by number; root and the daemon's user if empty.
+    pub users: Vec<u32>,
 }
 
-pub(super) fn check_radius(file: RadiusFile, base: &Path) -> Result<RadiusSettings, Wrong> {
-    if file.listen.is_empty() {
-        return wrong("radius.listen", "it names no address, for instance \"0.0.0.0:1812\"");
+/// What becomes of names in a realm.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RealmSettings {
+    /// What stands behind the last `@`, compared without regard to case.
+    pub name: String,
+    /// The upstream that requests are sent on to; answered here if absent.
+    pub upstream: Option<String>,
+    /// Whether the realm is taken off first.
+    pub strip: bool,
+}
+
+impl ClientSettings {
+    /// A client with the settings that hold unless the config says otherwise.
+    #[must_use]
+    pub fn new(name: String, source: Source, secret: Secret<Vec<u8>>) -> Self {
+        Self {
+            name,
+            source,
+            secret,
+            is_kdc: false,
+            require_message_authenticator: true,
+            never_challenge: false,
+            probe: None,
+            max_requests_per_second: None,
+            default_realm: None,
+            indicators: Arc::default(),
+            retry_grace: 0,
+            deadline: None,
+            upstream: None,
+            reply: Vec::new(),
+        }
     }
-    let clients = file.client.into_iter().map(|(name, client)| check_client(name, client, base));
-    Ok(RadiusSettings { listen: file.listen, clients: clients.collect::<Result<_, _>>()? })
-}
 
-fn check_client(name: String, file: ClientFile, base: &Path) -> Result<ClientSettings, Wrong> {
-    let key = format!("radius.client.{name}");
-    let reply = file.reply.into_iter().map(|reply| check_reply(&key, reply));
-    Ok(ClientSettings {
-        network: file.address,
-        secret: shared_secret(&key, file.secret, file.secret_file, base)?,
-        require_message_authenticator: file.require_message_authenticator,
-        never_challenge: file.never_challenge,
-        probe: file
-            .probe
-            .map(|probe| ProbeUser { name: probe.user, password: octets(&probe.password) }),
-        reply_attributes: reply.collect::<Result<_, _>>()?,
-        name,
-    })
-}
-
-fn network<'de, D: Deserializer<'de>>(deserializer: D) -> Result<IpNet, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    let single = text.parse::<std::net::IpAddr>().map(IpNet::from);
-    single.or_else(|_| text.parse()).map_err(|_| {
-        serde::de::Error::custom(format_args!(
-            "{text:?} is neither an IP address nor a prefix such as 10.1.0.0/16"
-        ))
-    })
+    /// Its network, if that is what it is known by.
+    #[must_use]
+    pub fn network(&self) -> Option<IpNet> {
+        match &self.source {
+            Source::Network(network) => Some(*network),
+            Source::Certificate(_) | Source::Socket(_) => None,
+        }
+    }
 }

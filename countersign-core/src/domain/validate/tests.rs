@@ -7,6 +7,7 @@ use crate::{
     domain::{
         account::Validity,
         attempt::{ListenerKind, Terms},
+        counter::TokenCounter,
         id::{AccountId, CorrelationId},
         name::LoginName,
         receipt::Stamp,
@@ -15,6 +16,8 @@ use crate::{
     oath::hotp::{Algorithm, Digits, hotp},
     secret::Secret,
 };
+
+mod rounds;
 
 /// What somebody types.
 #[derive(Debug, Clone, Copy)]
@@ -82,21 +85,25 @@ impl Desk {
     }
 
     fn decide(&self, at: u64, typed: Typed) -> Decision {
+        self.decide_on(at, typed.passcode(), Terms::default())
+    }
+
+    fn decide_on(&self, at: u64, passcode: Vec<u8>, terms: Terms) -> Decision {
         let attempt = Attempt {
             correlation: CorrelationId::from_bytes([0; 16]),
             login: LoginName::parse("alice").unwrap(),
-            passcode: Secret::new(typed.passcode()),
+            passcode: Secret::new(passcode),
             listener: ListenerKind::Radius,
             peer: "vpn".into(),
             at: UnixTime(at),
-            terms: Terms::default(),
+            terms,
         };
         decide(&self.subject, &attempt, &self.policy, &PlainPins)
     }
 
     /// Decides and carries out.
     fn attempt(&mut self, at: u64, typed: Typed) -> Verdict {
-        let Decision::Settled { verdict, change } = self.decide(at, typed) else {
+        let Decision::Settled { verdict, change, .. } = self.decide(at, typed) else {
             panic!("asked an upstream at {at} for {typed:?}");
         };
         self.apply(&change);
@@ -156,6 +163,13 @@ fn time_token() -> Holding<ClearSecret> {
     let period = NonZeroU32::new(30).unwrap();
     let kind = TokenKind::Totp { algorithm: Algorithm::Sha1, digits: Digits::SIX, period };
     holding(2, kind, Some(SEED), 0)
+}
+
+/// The question for an upstream, in the first round.
+fn asked(upstream: &str, token: Option<TokenId>) -> Decision {
+    Decision::Ask(
+        Question { upstream: upstream.into(), token, user_name: None, resume: None }.into(),
+    )
 }
 
 fn remote_token() -> Holding<ClearSecret> {
@@ -478,7 +492,7 @@ fn remote_account_is_asked_about_even_when_failures_abound() {
     desk.subject.account.authentication = Authentication::Upstream("old".into());
     desk.subject.failures =
         FailureCounter { failures: 100, last: UnixTime(T), receipt: Stamp::default() };
-    let ask = Decision::Ask { upstream: "old".into(), token: None };
+    let ask = asked("old", None);
     assert_eq!(desk.decide(T, Otp(0)), ask);
     desk.subject.account.disabled = true;
     desk.play(&[(T, Otp(0), Reason::AccountDisabled)]);
@@ -487,7 +501,7 @@ fn remote_account_is_asked_about_even_when_failures_abound() {
 #[test]
 fn remote_token_is_asked_about_what_no_local_token_knows() {
     let mut desk = Desk::new([remote_token(), event_token(5)]);
-    let ask = Decision::Ask { upstream: "old".into(), token: Some(TokenId::from_bytes([3; 16])) };
+    let ask = asked("old", Some(TokenId::from_bytes([3; 16])));
     for typed in [Text("secret phrase"), Text("000000"), Otp(300)] {
         assert_eq!(desk.decide(T, typed), ask, "{typed:?}");
     }

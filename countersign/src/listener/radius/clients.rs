@@ -4,13 +4,13 @@ use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
 use ipnet::IpNet;
 
-use crate::config::radius::ClientSettings;
+use super::rules::Client;
 
-/// The clients of a listener.
+/// The clients of a listener that are known by their addresses.
 #[derive(Debug)]
 pub struct Clients {
     /// By the length of their prefixes, the longest first.
-    by_length: Vec<(u8, HashMap<IpNet, Arc<ClientSettings>>)>,
+    by_length: Vec<(u8, HashMap<IpNet, Arc<Client>>)>,
 }
 
 /// Operator: two clients have the same network.
@@ -26,15 +26,11 @@ pub struct SameNetwork {
 }
 
 impl Clients {
-    /// All clients of the config.
-    ///
-    /// # Errors
-    ///
-    /// Two of them have the same network.
-    pub fn new(clients: Vec<ClientSettings>) -> Result<Self, SameNetwork> {
-        let mut by_length: Vec<(u8, HashMap<IpNet, Arc<ClientSettings>>)> = Vec::new();
-        for client in clients {
-            let network = client.network.trunc();
+    /// All clients with a network.
+    pub(super) fn new(clients: Vec<(IpNet, Arc<Client>)>) -> Result<Self, SameNetwork> {
+        let mut by_length: Vec<(u8, HashMap<IpNet, Arc<Client>>)> = Vec::new();
+        for (network, client) in clients {
+            let network = network.trunc();
             let length = network.prefix_len();
             let place = match by_length.iter().position(|(other, _)| *other == length) {
                 Some(place) => place,
@@ -43,9 +39,9 @@ impl Clients {
                     by_length.len() - 1
                 }
             };
-            let name = client.name.clone();
-            if let Some(one) = by_length[place].1.insert(network, Arc::new(client)) {
-                return Err(SameNetwork { one: one.name.clone(), other: name, network });
+            let other = client.settings.name.clone();
+            if let Some(one) = by_length[place].1.insert(network, client) {
+                return Err(SameNetwork { one: one.settings.name.clone(), other, network });
             }
         }
         by_length.sort_by_key(|(length, _)| std::cmp::Reverse(*length));
@@ -53,8 +49,7 @@ impl Clients {
     }
 
     /// The client that this address belongs to.
-    #[must_use]
-    pub fn find(&self, address: IpAddr) -> Option<&Arc<ClientSettings>> {
+    pub(super) fn find(&self, address: IpAddr) -> Option<&Arc<Client>> {
         self.by_length.iter().find_map(|(length, clients)| {
             let network = IpNet::new(address, *length).ok()?.trunc();
             clients.get(&network)
@@ -67,31 +62,32 @@ mod tests {
     use countersign_core::secret::Secret;
 
     use super::*;
+    use crate::{
+        config::radius::{ClientSettings, RadiusRules, Source},
+        listener::radius::rules::{Rules, Twins},
+    };
 
-    fn client(name: &str, network: &str) -> ClientSettings {
-        ClientSettings {
-            name: name.into(),
-            network: network.parse().unwrap(),
-            secret: Secret::new(name.as_bytes().to_vec()),
-            require_message_authenticator: true,
-            never_challenge: false,
-            probe: None,
-            reply_attributes: Vec::new(),
-        }
+    fn rules(clients: &[(&str, &str)]) -> Result<Rules, Twins> {
+        let client = |(name, network): &(&str, &str)| {
+            let source = Source::Network(network.parse().unwrap());
+            ClientSettings::new((*name).into(), source, Secret::new(name.as_bytes().to_vec()))
+        };
+        let clients = clients.iter().map(client).collect();
+        Rules::new(RadiusRules { clients, ..RadiusRules::default() })
     }
 
-    fn found<'a>(clients: &'a Clients, address: &str) -> Option<&'a str> {
-        clients.find(address.parse().unwrap()).map(|client| client.name.as_str())
+    fn found<'a>(rules: &'a Rules, address: &str) -> Option<&'a str> {
+        rules.by_address(address.parse().unwrap()).map(|client| client.settings.name.as_str())
     }
 
     #[test]
     fn the_longest_prefix_wins() {
-        let clients = Clients::new(vec![
-            client("everybody", "0.0.0.0/0"),
-            client("gateway", "10.1.2.3/32"),
-            client("site", "10.1.0.0/16"),
-            client("six", "2001:db8::/32"),
-            client("host six", "2001:db8::1/128"),
+        let clients = rules(&[
+            ("everybody", "0.0.0.0/0"),
+            ("gateway", "10.1.2.3/32"),
+            ("site", "10.1.0.0/16"),
+            ("six", "2001:db8::/32"),
+            ("host six", "2001:db8::1/128"),
         ])
         .unwrap();
         assert_eq!(found(&clients, "10.1.2.3"), Some("gateway"));
@@ -104,14 +100,14 @@ mod tests {
 
     #[test]
     fn host_bits_in_a_network_do_not_hide_it() {
-        let clients = Clients::new(vec![client("site", "10.1.2.3/16")]).unwrap();
+        let clients = rules(&[("site", "10.1.2.3/16")]).unwrap();
         assert_eq!(found(&clients, "10.1.9.9"), Some("site"));
     }
 
     #[test]
     fn two_clients_cannot_have_the_same_network() {
         let error =
-            Clients::new(vec![client("a", "10.0.0.0/8"), client("b", "10.9.9.9/8")]).unwrap_err();
+            rules(&[("a", "10.0.0.0/8"), ("b", "10.9.9.9/8")]).err().unwrap();
         assert_eq!(
             error.to_string(),
             "the RADIUS clients a and b both have the network 10.0.0.0/8; remove one"

@@ -1,0 +1,170 @@
+//! What a passcode is to one token, and where that moves its counter.
+
+use super::{PinCheck, is_acceptance, is_retry_of, stamp};
+use crate::domain::{
+    attempt::Attempt,
+    challenge::Prior,
+    counter::TokenCounter,
+    id::TokenId,
+    policy::Policy,
+    step::{self, Expectation, Sighting},
+    subject::{ClearSecret, Holding},
+    token::TokenKind,
+    verdict::{Delivery, Reason},
+};
+
+/// What a passcode is to one token.
+pub(super) struct Finding {
+    pub(super) token: TokenId,
+    pub(super) reason: Reason,
+    pub(super) from: TokenCounter,
+    pub(super) to: TokenCounter,
+    /// The OTP that must be sent if this decides.
+    pub(super) delivery: Option<Delivery>,
+}
+
+/// Nothing of a token without a shared secret, nor of one that an earlier round left behind.
+pub(super) fn examine(
+    holding: &Holding<ClearSecret>,
+    attempt: &Attempt,
+    policy: &Policy,
+    pins: &dyn PinCheck,
+) -> Option<Finding> {
+    let expectation = Expectation::new(holding, policy, attempt.at)?;
+    let factors = Factors::of(holding, attempt, pins, &expectation)?;
+    let from = holding.counter;
+    let finding =
+        |reason, to| Finding { token: holding.token.id, reason, from, to, delivery: None };
+    let nothing = finding(Reason::WrongPasscode, at_rest(holding));
+    let seen = factors.otp.map(|otp| (otp, expectation.sight(otp, holding.token.pin.is_some())));
+    let found = match seen {
+        Some((_, Sighting::Right { to, .. })) if !factors.pin_right => {
+            finding(Reason::WrongPin, to)
+        }
+        Some((_, Sighting::Right { to, resynchronised })) => {
+            let to = TokenCounter { receipt: stamp(attempt), ..to };
+            let reason =
+                if resynchronised { Reason::Resynchronised } else { Reason::PasscodeCorrect };
+            finding(reason, to)
+        }
+        Some((otp, Sighting::Spent))
+            if factors.pin_right
+                && expectation.was_last(otp)
+                && is_retry_of(from.receipt, attempt) =>
+        {
+            finding(Reason::Repeated, from)
+        }
+        Some((_, Sighting::Spent)) => finding(Reason::Replayed, at_rest(holding)),
+        Some((_, Sighting::Ahead { to })) if factors.pin_right => finding(Reason::OutOfStep, to),
+        Some((_, Sighting::Ahead { .. } | Sighting::Unknown)) | None => nothing,
+    };
+    if is_acceptance(found.reason) {
+        return Some(found);
+    }
+    Some(asked_for(holding, attempt, policy, pins).unwrap_or(found))
+}
+
+/// PIN and OTP as they were typed, in this round or in the one before.
+struct Factors<'a> {
+    pin_right: bool,
+    /// Nothing if the passcode does not even look like one of this token.
+    otp: Option<&'a [u8]>,
+}
+
+impl<'a> Factors<'a> {
+    fn of(
+        holding: &Holding<ClearSecret>,
+        attempt: &'a Attempt,
+        pins: &dyn PinCheck,
+        expectation: &Expectation,
+    ) -> Option<Self> {
+        let passcode = attempt.passcode.expose_bytes();
+        let hash = match &attempt.terms.prior {
+            Some(Prior::PinRight(tokens)) if tokens.contains(&holding.token.id) => None,
+            Some(_) => return None,
+            None => holding.token.pin.as_ref(),
+        };
+        let Some((pin, otp)) = split(passcode, expectation.digits().length(), hash.is_some())
+        else {
+            return Some(Self { pin_right: false, otp: None });
+        };
+        // The PIN is checked whatever the OTP is, and the OTP whatever the PIN is,
+        // for the time of the answer must not tell which of them was wrong.
+        let pin_right = hash.is_none_or(|hash| pins.matches(hash, pin));
+        Some(Self { pin_right, otp: Some(otp) })
+    }
+}
+
+/// PIN and OTP of a passcode: the OTP is the last `digits` octets, the PIN what
+/// stands before it. A token without a PIN wants nothing to stand there.
+fn split(passcode: &[u8], digits: usize, has_pin: bool) -> Option<(&[u8], &[u8])> {
+    let (pin, otp) = passcode.split_at_checked(passcode.len().checked_sub(digits)?)?;
+    let well_formed = otp.iter().all(u8::is_ascii_digit) && (has_pin || pin.is_empty());
+    well_formed.then_some((pin, otp))
+}
+
+/// The counter of a token that was not shown the OTP it waits for: a resynchronisation ends.
+/// An OTP that was sent stays good.
+fn at_rest(holding: &Holding<ClearSecret>) -> TokenCounter {
+    match holding.token.kind {
+        TokenKind::Delivered { .. } => holding.counter,
+        TokenKind::Hotp { .. } | TokenKind::Totp { .. } | TokenKind::Remote { .. } => {
+            TokenCounter { resync: 0, ..holding.counter }
+        }
+    }
+}
+
+/// A passcode that asks for a second round: the PIN alone; for a token without one that
+/// has its OTPs delivered, nothing, or a word that is set aside for it.
+fn asked_for(
+    holding: &Holding<ClearSecret>,
+    attempt: &Attempt,
+    policy: &Policy,
+    pins: &dyn PinCheck,
+) -> Option<Finding> {
+    if attempt.terms.prior.is_some() {
+        return None;
+    }
+    let passcode = attempt.passcode.expose_bytes();
+    let is_delivered = matches!(holding.token.kind, TokenKind::Delivered { .. });
+    let asked = match &holding.token.pin {
+        Some(_)
+            if !is_delivered && !(policy.challenge.pin_first && attempt.terms.may_challenge) =>
+        {
+            false
+        }
+        Some(hash) => pins.matches(hash, passcode),
+        None => is_delivered && (passcode.is_empty() || is_word(passcode, policy)),
+    };
+    asked.then(|| match is_delivered {
+        true => deliver(holding, attempt, policy),
+        false => Finding {
+            token: holding.token.id,
+            reason: Reason::PinRight,
+            from: holding.counter,
+            to: at_rest(holding),
+            delivery: None,
+        },
+    })
+}
+
+fn is_word(passcode: &[u8], policy: &Policy) -> bool {
+    policy.delivery.words.iter().any(|word| word.as_bytes().eq_ignore_ascii_case(passcode))
+}
+
+/// A new OTP is sent, unless one was a moment ago: that one stays.
+fn deliver(holding: &Holding<ClearSecret>, attempt: &Attempt, policy: &Policy) -> Finding {
+    let from = holding.counter;
+    let (to, otp) = match step::next_delivery(holding, &policy.delivery, attempt.at) {
+        Some((to, otp)) => (to, Some(otp)),
+        None => (from, None),
+    };
+    let token = holding.token.id;
+    let delivery = otp.and_then(|otp| match &holding.token.kind {
+        TokenKind::Delivered { channel, to, .. } => {
+            Some(Delivery { token, channel: channel.clone(), to: to.clone(), otp })
+        }
+        TokenKind::Hotp { .. } | TokenKind::Totp { .. } | TokenKind::Remote { .. } => None,
+    });
+    Finding { token, reason: Reason::OtpSent, from, to, delivery }
+}

@@ -1,0 +1,116 @@
+//! Attempts that an upstream decides.
+
+use countersign_core::domain::{
+    account::Account,
+    attempt::Attempt,
+    challenge::{Challenge, Prior, Prompt},
+    counter::{Change, Move},
+    id::TokenId,
+    subject::{ClearSecret, Subject},
+    validate::upstream_change,
+    verdict::{Outcome, Question, Reason, Verdict},
+};
+
+use super::{Answer, Authenticator, MAX_ROUNDS, accepted, store_failed};
+use crate::{
+    client::radius::Reply,
+    store::{Committed, StoreError},
+};
+
+impl Authenticator {
+    /// Counts a failure, asks, and takes the failure back if there was none. A guess at a
+    /// remote token is counted before the upstream is asked, so that guesses made at once
+    /// cannot all pass. `None`: somebody else moved the counter first.
+    pub(super) async fn ask_durably(
+        &self,
+        question: Question,
+        subject: Subject<ClearSecret>,
+        attempt: &Attempt,
+    ) -> Option<Answer> {
+        let counted = self.upstream_change(&subject, question.token, Outcome::Rejected, attempt);
+        match self.store.commit(counted.clone()).await {
+            Ok(Committed::Done) => {}
+            Ok(Committed::Conflict) => return None,
+            Err(error) => return Some(store_failed(&error, Some(subject.account.id)).into()),
+        }
+        let (verdict, challenge) = self.ask(question, &subject.account, attempt).await;
+        self.settle(verdict, counted, attempt).await;
+        let accepted = (verdict.outcome == Outcome::Accepted).then(|| accepted(verdict, subject));
+        Some(Answer { verdict, challenge, accepted })
+    }
+
+    async fn ask(
+        &self,
+        question: Question,
+        account: &Account,
+        attempt: &Attempt,
+    ) -> (Verdict, Option<Box<Challenge>>) {
+        let Question { upstream: name, token, user_name, resume } = question;
+        let verdict =
+            |outcome, reason| Verdict { outcome, reason, account: Some(account.id), token };
+        let Some(upstream) = self.others.load().upstreams.get(&name).cloned() else {
+            return (verdict(Outcome::Unavailable, Reason::UpstreamUnknown), None);
+        };
+        let user_name = user_name.unwrap_or_else(|| upstream.user_name_of(account, &attempt.login));
+        let reply = match resume {
+            None => upstream.ask_by_name(&user_name, &attempt.passcode).await,
+            Some(resume) => {
+                let (server, state) = (resume.server, resume.state);
+                upstream.answer_challenge(server, &state, &user_name, &attempt.passcode).await
+            }
+        };
+        match reply {
+            Reply::Accepted => (verdict(Outcome::Accepted, Reason::UpstreamAccepted), None),
+            Reply::Rejected => (verdict(Outcome::Rejected, Reason::UpstreamRejected), None),
+            Reply::Silent => (verdict(Outcome::Unavailable, Reason::UpstreamSilent), None),
+            Reply::Challenged { server, state, message } => {
+                let prompt = Prompt::Upstream(message.unwrap_or_default());
+                let prior = Prior::Upstream { upstream: name, server, token, state };
+                let challenge = Challenge { prompt, prior }.into();
+                (verdict(Outcome::Challenged, Reason::UpstreamChallenged), Some(challenge))
+            }
+        }
+    }
+
+    fn upstream_change<S>(
+        &self,
+        subject: &Subject<S>,
+        token: Option<TokenId>,
+        outcome: Outcome,
+        attempt: &Attempt,
+    ) -> Change {
+        upstream_change(subject, token, outcome, &self.policy.lockout, attempt.at)
+    }
+
+    /// An acceptance clears the count of failures, and what was no decision takes the one
+    /// failure back. A counter that cannot be moved now does not change the upstream's word.
+    async fn settle(&self, verdict: Verdict, counted: Change, attempt: &Attempt) {
+        let result = match verdict.outcome {
+            Outcome::Rejected => return,
+            Outcome::Accepted => self.clear(verdict, attempt).await,
+            Outcome::Challenged | Outcome::Unavailable => {
+                self.store.commit(taken_back(counted)).await.map(drop)
+            }
+        };
+        if let Err(error) = result {
+            tracing::error!(%error, "an upstream's word was not counted");
+        }
+    }
+
+    async fn clear(&self, verdict: Verdict, attempt: &Attempt) -> Result<(), StoreError> {
+        for _ in 0..MAX_ROUNDS {
+            let Some(subject) = self.store.find(attempt.login.key()).await? else { break };
+            let change = self.upstream_change(&subject, verdict.token, verdict.outcome, attempt);
+            if self.store.commit(change).await? == Committed::Done {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The move that undoes a move, if nobody moved further meanwhile.
+fn taken_back(change: Change) -> Change {
+    let failures = change.failures.map(|Move { id, from, to }| Move { id, from: to, to: from });
+    Change { failures, tokens: Vec::new() }
+}
