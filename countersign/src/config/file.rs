@@ -15,7 +15,7 @@ use countersign_core::{
 use der::asn1::ObjectIdentifier;
 use serde::{Deserialize, Deserializer};
 
-use super::{radius::RadiusFile, upstream::UpstreamFile};
+use super::{radius_file::RadiusFile, upstream::UpstreamFile};
 use crate::signer::file::KeySpec;
 
 /// The whole file.

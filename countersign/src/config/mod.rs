@@ -23,13 +23,16 @@ use self::{
         CaFile, ConfigFile, EstFile, HttpFile, LogFile, OtpceFile, PolicyFile, RaFile, RequestFile,
         TlsFile,
     },
-    radius::{RadiusSettings, check_radius},
+    radius::RadiusSettings,
+    radius_file::check_radius,
     upstream::{UpstreamSettings, check_upstream},
 };
 use crate::signer::file::KeySpec;
 
+mod dictionary;
 pub mod file;
 pub mod radius;
+pub mod radius_file;
 pub mod reply;
 mod secret;
 pub mod template;

@@ -8,18 +8,22 @@ use std::{
     time::Duration,
 };
 
-use countersign_core::{pki::profile::Span, secret::Secret};
+use countersign_core::{
+    pki::profile::Span, secret::Secret, wire::radius::dictionary::definition::Dictionary,
+};
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer};
 
 use super::{
-    Wrong, duration,
+    Wrong,
+    dictionary::load_dictionary,
+    duration,
     file::TlsFile,
     radius::{
         ClientSettings, RadSecSettings, RadiusRules, RadiusSettings, RealmSettings, SocketSettings,
         Source, VersionPolicy,
     },
-    reply::{ReplyFile, check_reply},
+    reply::{ReplyFile, check_replies},
     resolve_tls,
     secret::{octets, secret, shared_secret},
     upstream::{ProbeFile, ProbeUser},
@@ -41,6 +45,12 @@ pub struct RadiusFile {
     /// What becomes of Accounting-Requests.
     #[serde(default)]
     pub accounting: Accounting,
+    /// Files that name more attributes, in the format of FreeRADIUS.
+    #[serde(default)]
+    pub dictionary: Vec<PathBuf>,
+    /// What every Access-Accept to any client carries.
+    #[serde(default)]
+    pub reply: Vec<ReplyFile>,
     /// `[radius.client.NAME]`
     #[serde(default)]
     pub client: BTreeMap<String, ClientFile>,
@@ -143,7 +153,9 @@ pub struct RealmFile {
 }
 
 pub(super) fn check_radius(file: RadiusFile, base: &Path) -> Result<RadiusSettings, Wrong> {
-    let clients = file.client.into_iter().map(|(name, client)| check_client(name, client, base));
+    let dictionary = load_dictionary(&file.dictionary, base)?;
+    let clients = file.client.into_iter();
+    let clients = clients.map(|(name, client)| check_client(name, client, base, &dictionary));
     let realms = file.realm.into_iter().map(|(name, realm)| RealmSettings {
         name,
         upstream: realm.upstream,
@@ -157,7 +169,7 @@ pub(super) fn check_radius(file: RadiusFile, base: &Path) -> Result<RadiusSettin
             clients: clients.collect::<Result<_, _>>()?,
             realms: realms.collect(),
             accounting: file.accounting == Accounting::Answer,
-            reply: Vec::new(),
+            reply: check_replies("radius", file.reply, &dictionary)?,
         },
     };
     check_ways_in(&settings)?;
@@ -187,7 +199,12 @@ fn check_tls(file: RadSecFile, base: &Path) -> RadSecSettings {
     RadSecSettings { listen, tls: resolve_tls(tls, base), version: radius_1_1 }
 }
 
-fn check_client(name: String, file: ClientFile, base: &Path) -> Result<ClientSettings, Wrong> {
+fn check_client(
+    name: String,
+    file: ClientFile,
+    base: &Path,
+    dictionary: &Dictionary,
+) -> Result<ClientSettings, Wrong> {
     let key = format!("radius.client.{name}");
     let source = check_source(&key, &file, base)?;
     let secret = check_secret(&key, &source, file.secret, file.secret_file, base)?;
@@ -200,7 +217,6 @@ fn check_client(name: String, file: ClientFile, base: &Path) -> Result<ClientSet
         return wrong(format!("{key}.retry-grace"), format!("it is longer than {MAX_GRACE} s"));
     };
     let deadline = file.deadline.map(duration).or(file.kdc.then_some(KDC_DEADLINE));
-    let reply = file.reply.into_iter().map(|reply| check_reply(&key, reply));
     let probe = |probe: ProbeFile| ProbeUser { name: probe.user, password: octets(&probe.password) };
     Ok(ClientSettings {
         is_kdc: file.kdc,
@@ -213,7 +229,7 @@ fn check_client(name: String, file: ClientFile, base: &Path) -> Result<ClientSet
         retry_grace,
         deadline,
         upstream: file.upstream,
-        reply: reply.collect::<Result<_, _>>()?,
+        reply: check_replies(&key, file.reply, dictionary)?,
         ..ClientSettings::new(name, source, secret)
     })
 }
