@@ -59,6 +59,9 @@ pub enum Unauthentic {
     /// Not made with our secret for our request.
     #[error("its Response Authenticator is wrong, so the shared secrets may differ")]
     WrongResponseAuthenticator,
+    /// An Accounting-Request that was not made with our secret.
+    #[error("its Request Authenticator is wrong, so the shared secrets may differ")]
+    WrongRequestAuthenticator,
     /// It answers a request that we did not make.
     #[error("its identifier is not that of the request")]
     WrongIdentifier,
@@ -169,6 +172,10 @@ impl<'a> VerifiedRequest<'a> {
         Self { packet, secret: None, carried: Protection::None }
     }
 
+    pub(super) fn of_accounting(packet: Packet<'a>, secret: &'a Secret<Vec<u8>>) -> Self {
+        Self { packet, secret: Some(secret), carried: Protection::None }
+    }
+
     pub(super) fn secret(&self) -> Option<&'a Secret<Vec<u8>>> {
         self.secret
     }
@@ -176,6 +183,10 @@ impl<'a> VerifiedRequest<'a> {
 
 impl<'a> VerifiedReply<'a> {
     pub(super) fn of_trusted_transport(packet: Packet<'a>) -> Self {
+        Self(packet)
+    }
+
+    pub(super) fn of_accounting(packet: Packet<'a>) -> Self {
         Self(packet)
     }
 
@@ -250,7 +261,7 @@ fn message_authenticator(
 }
 
 /// MD5 over code, identifier, length, Request Authenticator, attributes and secret (RFC 2865 §3).
-fn response_authenticator(
+pub(super) fn response_authenticator(
     packet: &[u8],
     request: Authenticator,
     secret: &Secret<Vec<u8>>,

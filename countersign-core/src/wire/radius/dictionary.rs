@@ -153,6 +153,12 @@ named_numbers! {
         FRAMED_APPLETALK_NETWORK = 38, "Framed-AppleTalk-Network";
         /// An AppleTalk zone.
         FRAMED_APPLETALK_ZONE = 39, "Framed-AppleTalk-Zone";
+        /// Whether a session begins, goes on or ends.
+        ACCT_STATUS_TYPE = 40, "Acct-Status-Type";
+        /// Seconds since what is reported.
+        ACCT_DELAY_TIME = 41, "Acct-Delay-Time";
+        /// What ties the reports of one session together.
+        ACCT_SESSION_ID = 44, "Acct-Session-Id";
         /// The challenge of CHAP, if it is not the authenticator.
         CHAP_CHALLENGE = 60, "CHAP-Challenge";
         /// The kind of port.
@@ -165,6 +171,8 @@ named_numbers! {
         TUNNEL_TYPE = 64, "Tunnel-Type";
         /// What the tunnel runs over.
         TUNNEL_MEDIUM_TYPE = 65, "Tunnel-Medium-Type";
+        /// The password of a tunnel, concealed.
+        TUNNEL_PASSWORD = 69, "Tunnel-Password";
         /// How the user connected, in words.
         CONNECT_INFO = 77, "Connect-Info";
         /// A piece of an EAP packet.

@@ -105,6 +105,50 @@ pub(super) fn kdc_request() -> Vec<u8> {
     )
 }
 
+/// What radclient 3.2.1 sends as `acct` for `User-Name = "alice"`, `Acct-Status-Type = Start`,
+/// `Acct-Session-Id = "0001"`.
+pub(super) fn accounting_request() -> Vec<u8> {
+    octets(
+        "04 10 00 27 fd 0d 81 a7 69 27 44 89 17 dd fa 52
+         a1 cf 1e 5f 01 07 61 6c 69 63 65 28 06 00 00 00
+         01 2c 06 30 30 30 31",
+    )
+}
+
+/// What FreeRADIUS 3.2.1 conceals with [`secret`] in the reply to a request whose
+/// authenticator is 16 times 5a: number, concealed and clear value. It was configured with
+/// Tunnel-Password:1 `tunnel secret`, MS-MPPE-Send-Key 00 to 1f, MS-MPPE-Recv-Key 20 to 3f,
+/// MS-CHAP-MPPE-Keys 40 to 57 and eight zeros.
+pub(super) fn concealed_attributes() -> (Authenticator, Vec<(u8, Vec<u8>, Vec<u8>)>) {
+    let vendor = |number, octets: std::ops::Range<u8>, zeros: usize| {
+        let head = [0, 0, 1, 0x37, number, 34];
+        [&head[..], &octets.collect::<Vec<_>>(), &vec![0; zeros]].concat()
+    };
+    let attributes = [
+        (69, "01 875d d6b5a9a6dc2cf2a6f104e9108d8cf3bf", [&[1], &b"tunnel secret"[..]].concat()),
+        (
+            26,
+            "00000137 1034 89d1 4eec024d68c50e27204480cf3baf5656c0311496caeed8db860388585f2ad3d4
+             10ff64eac2e5ed839eedb223f7bd7de3",
+            vendor(16, 0..0x20, 0),
+        ),
+        (
+            26,
+            "00000137 1134 908a 7459333f4e5ce449ca24acb10246868d9c9314cd0b8f4a99515b1f759d34d545
+             ad9582661c2811acf8f0732a23e3d4c5",
+            vendor(17, 0x20..0x40, 0),
+        ),
+        (
+            26,
+            "00000137 0c22 d9839914e7ccdf925606de52a044d0f7a511f426c3ba025acfe671b14c34e12e",
+            vendor(12, 0x40..0x58, 8),
+        ),
+    ];
+    let attributes =
+        attributes.map(|(number, concealed, clear)| (number, octets(concealed), clear));
+    (Authenticator([0x5a; 16]), attributes.into())
+}
+
 /// An Access-Request that has only begun.
 pub(super) fn draft(protection: Protection) -> Draft {
     Draft::new(Code::ACCESS_REQUEST, Identifier(7), Authenticator([0x5a; 16]), protection)
