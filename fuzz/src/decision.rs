@@ -159,6 +159,11 @@ impl Script<'_> {
         policy.lockout.throttle_max = self.small();
         policy.lockout.lock_after = self.small();
         policy.lockout.lock_time = self.small();
+        policy.challenge.pin_first = self.octet().is_multiple_of(2);
+        policy.challenge.next_otp = self.octet().is_multiple_of(2);
+        policy.challenge.valid = self.small();
+        policy.delivery.valid = self.small();
+        policy.delivery.resend_after = self.small();
         policy
     }
 

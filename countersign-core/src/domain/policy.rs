@@ -12,27 +12,67 @@ pub struct Policy {
     pub totp: TotpPolicy,
     /// Failures, throttling and lockout.
     pub lockout: LockoutPolicy,
+    /// Logons of several rounds.
+    pub challenge: ChallengePolicy,
+    /// OTPs that are sent to the user.
+    pub delivery: DeliveryPolicy,
 }
 
-/// A window is too wide: an attempt would cost too much, and a guess be right too often.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{setting} = {value} is too wide; {limit} at most")]
-pub struct TooWide {
-    /// The setting, as the config writes it.
-    pub setting: &'static str,
-    /// What it is set to.
-    pub value: u32,
-    /// What it may be set to.
-    pub limit: u32,
+/// A setting that no site can mean.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PolicyError {
+    /// A window is too wide: an attempt would cost too much, and a guess be right too often.
+    #[error("{setting} = {value} is too wide; {limit} at most")]
+    TooWide {
+        /// The setting, as the config writes it.
+        setting: &'static str,
+        /// What it is set to.
+        value: u32,
+        /// What it may be set to.
+        limit: u32,
+    },
+    /// A span of time is so short that nothing, or so long that too much, is ever valid.
+    #[error("{setting} is {value} seconds; 1 to {limit} are possible")]
+    Span {
+        /// The setting, as the config writes it.
+        setting: &'static str,
+        /// What it is set to.
+        value: u32,
+        /// The longest it may be.
+        limit: u32,
+    },
+    /// A word that asks for an OTP and could not be typed, or be an OTP itself.
+    #[error("delivery.words: {0:?} is no word; write letters, for instance \"otp\"")]
+    Word(String),
+}
+
+impl PolicyError {
+    /// The setting that is wrong, as the config writes it.
+    #[must_use]
+    pub fn setting(&self) -> &'static str {
+        match self {
+            Self::TooWide { setting, .. } | Self::Span { setting, .. } => setting,
+            Self::Word(_) => "delivery.words",
+        }
+    }
 }
 
 impl Policy {
-    /// Whether every window keeps its limit. Decisions keep the limits in any case.
+    /// Whether every setting keeps its limit. Decisions keep those of windows in any case.
     ///
     /// # Errors
     ///
-    /// The first window that does not.
-    pub fn check(&self) -> Result<(), TooWide> {
+    /// The first setting that does not.
+    pub fn check(&self) -> Result<(), PolicyError> {
+        self.check_windows()?;
+        self.check_spans()?;
+        let mut words = self.delivery.words.iter();
+        words
+            .find(|word| !is_word(word))
+            .map_or(Ok(()), |word| Err(PolicyError::Word(word.clone())))
+    }
+
+    fn check_windows(&self) -> Result<(), PolicyError> {
         let windows = [
             ("hotp.look-ahead", self.hotp.look_ahead, WINDOW_LIMIT),
             ("hotp.resync-window", self.hotp.resync_window, RESYNC_LIMIT),
@@ -40,8 +80,28 @@ impl Policy {
             ("totp.resync-window", self.totp.resync_window, RESYNC_LIMIT),
         ];
         let wide = windows.into_iter().find(|(_, value, limit)| value > limit);
-        wide.map_or(Ok(()), |(setting, value, limit)| Err(TooWide { setting, value, limit }))
+        wide.map_or(Ok(()), |(setting, value, limit)| {
+            Err(PolicyError::TooWide { setting, value, limit })
+        })
     }
+
+    fn check_spans(&self) -> Result<(), PolicyError> {
+        let spans = [
+            ("challenge.valid", self.challenge.valid),
+            ("delivery.valid", self.delivery.valid),
+            // Without a wait a stranger could have a user's telephone ring for ever.
+            ("delivery.resend-after", self.delivery.resend_after),
+        ];
+        let outside = spans.into_iter().find(|(_, value)| !(1..=SPAN_LIMIT).contains(value));
+        outside.map_or(Ok(()), |(setting, value)| {
+            Err(PolicyError::Span { setting, value, limit: SPAN_LIMIT })
+        })
+    }
+}
+
+/// Letters, so that it is neither empty, which always asks, nor an OTP.
+fn is_word(word: &str) -> bool {
+    !word.is_empty() && word.chars().all(char::is_alphabetic)
 }
 
 /// Settings for event-based tokens.
@@ -124,11 +184,50 @@ impl Default for LockoutPolicy {
     }
 }
 
+/// Settings for logons of several rounds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ChallengePolicy {
+    /// A PIN alone gets a challenge for the OTP.
+    pub pin_first: bool,
+    /// An OTP out of step gets a challenge for the one after it.
+    pub next_otp: bool,
+    /// For how many seconds the answer to a challenge is taken.
+    pub valid: u32,
+}
+
+impl Default for ChallengePolicy {
+    fn default() -> Self {
+        Self { pin_first: false, next_otp: true, valid: 120 }
+    }
+}
+
+/// Settings for OTPs that are sent to the user.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct DeliveryPolicy {
+    /// For how many seconds an OTP is good after it was sent.
+    pub valid: u32,
+    /// For how many seconds after it was sent no other is.
+    pub resend_after: u32,
+    /// What asks for the OTP of a token without a PIN, beside an empty passcode.
+    pub words: Vec<String>,
+}
+
+impl Default for DeliveryPolicy {
+    fn default() -> Self {
+        Self { valid: 300, resend_after: 30, words: vec!["otp".into()] }
+    }
+}
+
 /// The widest look-ahead, and the widest window before and after a time step.
 pub const WINDOW_LIMIT: u32 = 100;
 
 /// The widest resynchronisation window.
 pub const RESYNC_LIMIT: u32 = 1000;
+
+/// The longest that a challenge or a delivered OTP may be good for, in seconds.
+pub const SPAN_LIMIT: u32 = 86_400;
 
 #[cfg(test)]
 mod tests {
@@ -146,5 +245,28 @@ mod tests {
         let message = policy.check().unwrap_err().to_string();
         assert_eq!(message, "totp.window = 101 is too wide; 100 at most");
         assert_eq!(policy.totp.bounded_window(), 100);
+    }
+
+    #[test]
+    fn spans_are_neither_nothing_nor_longer_than_a_day() {
+        for (value, right) in [(0, false), (1, true), (SPAN_LIMIT, true), (SPAN_LIMIT + 1, false)] {
+            let mut policy = Policy::default();
+            policy.delivery.valid = value;
+            assert_eq!(policy.check().is_ok(), right, "{value}");
+        }
+        let mut policy = Policy::default();
+        policy.challenge.valid = 0;
+        let error = policy.check().unwrap_err();
+        assert_eq!(error.to_string(), "challenge.valid is 0 seconds; 1 to 86400 are possible");
+        assert_eq!(error.setting(), "challenge.valid");
+    }
+
+    #[test]
+    fn a_word_is_neither_empty_nor_an_otp() {
+        for (word, right) in [("otp", true), ("schlüssel", true), ("", false), ("123456", false)] {
+            let mut policy = Policy::default();
+            policy.delivery.words = vec![word.into()];
+            assert_eq!(policy.check().is_ok(), right, "{word:?}");
+        }
     }
 }

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, net::SocketAddr, num::NonZeroU32, path::PathBuf
 use countersign_core::{
     domain::{
         name::Site,
-        policy::{HotpPolicy, TotpPolicy},
+        policy::{ChallengePolicy, DeliveryPolicy, HotpPolicy, LockoutPolicy, TotpPolicy},
     },
     pki::profile::{ProfileConfig, Span},
 };
@@ -111,6 +111,10 @@ pub struct PolicyFile {
     pub totp: TotpPolicy,
     /// `[policy.lockout]`
     pub lockout: LockoutFile,
+    /// `[policy.challenge]`
+    pub challenge: ChallengeFile,
+    /// `[policy.delivery]`
+    pub delivery: DeliveryPolicyFile,
     /// How many PINs may be hashed at once.
     pub pin_checks: Option<usize>,
 }
@@ -133,13 +137,59 @@ pub struct LockoutFile {
 
 impl Default for LockoutFile {
     fn default() -> Self {
-        let policy = countersign_core::domain::policy::LockoutPolicy::default();
+        let policy = LockoutPolicy::default();
         Self {
             throttle_after: policy.throttle_after,
             throttle_delay: Span::seconds(policy.throttle_delay.into()),
             throttle_max: Span::seconds(policy.throttle_max.into()),
             lock_after: policy.lock_after,
             lock_time: Span::seconds(policy.lock_time.into()),
+        }
+    }
+}
+
+/// `[policy.challenge]`
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ChallengeFile {
+    /// A PIN alone gets a challenge for the OTP.
+    pub pin_first: bool,
+    /// An OTP out of step gets a challenge for the one after it.
+    pub next_otp: bool,
+    /// For how long the answer to a challenge is taken.
+    pub valid: Span,
+}
+
+impl Default for ChallengeFile {
+    fn default() -> Self {
+        let policy = ChallengePolicy::default();
+        Self {
+            pin_first: policy.pin_first,
+            next_otp: policy.next_otp,
+            valid: Span::seconds(policy.valid.into()),
+        }
+    }
+}
+
+/// `[policy.delivery]`
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct DeliveryPolicyFile {
+    /// For how long an OTP is good after it was sent.
+    pub valid: Span,
+    /// For how long after it was sent no other is.
+    pub resend_after: Span,
+    /// What asks for the OTP of a token without a PIN, beside an empty passcode.
+    pub words: Vec<String>,
+}
+
+impl Default for DeliveryPolicyFile {
+    fn default() -> Self {
+        let policy = DeliveryPolicy::default();
+        Self {
+            valid: Span::seconds(policy.valid.into()),
+            resend_after: Span::seconds(policy.resend_after.into()),
+            words: policy.words,
         }
     }
 }

@@ -13,7 +13,7 @@ use std::{
 use countersign_core::{
     domain::{
         name::Site,
-        policy::{LockoutPolicy, Policy},
+        policy::{ChallengePolicy, DeliveryPolicy, LockoutPolicy, Policy, PolicyError},
     },
     pki::profile::Span,
 };
@@ -211,13 +211,35 @@ fn check_policy(file: PolicyFile) -> Result<(Policy, usize), Wrong> {
         lock_after: file.lockout.lock_after,
         lock_time: seconds("policy.lockout.lock-time", file.lockout.lock_time)?,
     };
+    let challenge = ChallengePolicy {
+        pin_first: file.challenge.pin_first,
+        next_otp: file.challenge.next_otp,
+        valid: seconds("policy.challenge.valid", file.challenge.valid)?,
+    };
+    let delivery = DeliveryPolicy {
+        valid: seconds("policy.delivery.valid", file.delivery.valid)?,
+        resend_after: seconds("policy.delivery.resend-after", file.delivery.resend_after)?,
+        words: file.delivery.words,
+    };
     let pin_checks = file.pin_checks.unwrap_or(DEFAULT_PIN_CHECKS);
-    let policy = Policy { hotp: file.hotp, totp: file.totp, lockout };
-    policy.check().or_else(|wide| {
-        let cause = format!("{} is too wide, {} at most", wide.value, wide.limit);
-        wrong(format!("policy.{}", wide.setting), cause)
-    })?;
+    let policy = Policy { hotp: file.hotp, totp: file.totp, lockout, challenge, delivery };
+    policy.check().or_else(|error| wrong_policy(&error))?;
     Ok((policy, pin_checks))
+}
+
+fn wrong_policy(error: &PolicyError) -> Result<(), Wrong> {
+    let cause = match error {
+        PolicyError::TooWide { value, limit, .. } => {
+            format!("{value} is too wide, {limit} at most")
+        }
+        PolicyError::Span { value, limit, .. } => {
+            format!("{value} seconds are out of bounds, from 1s to {limit}s")
+        }
+        PolicyError::Word(word) => {
+            format!("{word:?} is no word; write letters alone, for instance \"otp\"")
+        }
+    };
+    wrong(format!("policy.{}", error.setting()), cause)
 }
 
 fn check_otpce(file: OtpceFile, base: &Path) -> Result<OtpceFile, Wrong> {

@@ -85,6 +85,12 @@ fn values_that_make_no_sense_are_named_by_their_key() {
         ),
         ("lock-time = \"15m\"", "lock-time = \"15\"", "15"),
         (
+            "resend-after = \"30s\"",
+            "resend-after = \"0s\"",
+            "policy.delivery.resend-after: 0 seconds are out of bounds, from 1s to 86400s",
+        ),
+        ("words = [\"otp\"]", "words = [\"\"]", "policy.delivery.words: \"\" is no word"),
+        (
             "address = \"127.0.0.1\"",
             "address = \"localhost\"",
             "neither an IP address nor a prefix",
