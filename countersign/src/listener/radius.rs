@@ -1,202 +1,248 @@
-//! The RADIUS listener on UDP: PAP only (RFC 2865), Status-Server (RFC 5997).
+//! The RADIUS listener: PAP (RFC 2865), Status-Server (RFC 5997), accounting (RFC 2866), over
+//! UDP, TCP (RFC 6613), TLS (RFC 6614, RFC 9765) and UNIX sockets.
 //!
-//! A few sockets share each address, and each is served by a loop of its own that
-//! does everything: it reads a datagram, lets [`handler`] look at it, holds what has
-//! to be decided until the decision is there, and answers. There is no task per
-//! datagram. The system gives all packets of one client port to the same socket, so
-//! a loop sees the retransmissions of its own requests and needs no lock to know them.
+//! Whatever a packet came by, [`handler`] looks at it, [`job`] is the work that it calls
+//! for, and [`answer`] is what that leads to. [`udp`] and [`stream`] carry the octets.
 
-use std::{io, net::SocketAddr, pin::pin, sync::Arc};
+use std::{io, net::SocketAddr, path::Path, sync::Arc};
 
-use countersign_core::{
-    domain::{attempt::Attempt, time::UnixTime, verdict::Verdict},
-    wire::radius::packet::Packet,
+use tokio::{
+    net::{TcpListener, UnixListener, UnixStream},
+    task::JoinSet,
 };
-use futures_util::stream::{FuturesUnordered, StreamExt};
-use socket2::{Domain, Protocol, Socket, Type};
-use tokio::{net::UdpSocket, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use self::handler::{Asked, Handler, Step};
-pub use self::{
-    clients::{Clients, SameNetwork},
-    counts::{Counter, Counts},
+use self::{
+    accept::{Front, RadSec, unix_peer},
+    handler::Common,
+    udp::Loop,
 };
-use crate::{app::authenticate::Authenticator, clock::Clock, config::radius::RadiusSettings};
+pub use self::{
+    clients::SameNetwork,
+    counts::{Counter, Counts},
+    rules::{Rules, Twins},
+    socket::Inherited,
+};
+use super::tls::Examiner;
+use crate::{
+    app::{accounting::Recorder, authenticate::Authenticator, proxy::Proxy},
+    clock::Clock,
+    config::radius::{RadiusRules, RadiusSettings, Source, VersionPolicy},
+    vault::Vault,
+};
 
+mod accept;
+mod answer;
 mod attributes;
 mod clients;
 mod counts;
 mod handler;
+mod job;
+mod peer;
+mod principal;
 mod reply;
+mod report;
 mod request;
+mod rules;
+mod socket;
+mod state;
+mod stream;
+mod udp;
 
 /// Sockets that are bound and not served yet.
 pub struct RadiusListener {
+    common: Arc<Common>,
     loops: Vec<Loop>,
-    counts: Arc<Counts>,
+    tcp: Vec<TcpListener>,
+    tls: Vec<(TcpListener, RadSec)>,
+    unix: Vec<(UnixListener, Arc<Path>, Vec<u32>)>,
 }
 
-/// What the loops work with.
+/// What listeners work with.
 #[derive(Clone)]
 pub struct Services {
     /// Decides.
     pub authenticator: Arc<Authenticator>,
+    /// Asks others.
+    pub proxy: Arc<Proxy>,
+    /// Takes accounting reports.
+    pub recorder: Arc<Recorder>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
 }
 
+/// How TLS connections are taken.
+pub struct TlsServices {
+    /// TLS with what the config names.
+    pub config: Arc<rustls::ServerConfig>,
+    /// Judges the certificates of clients.
+    pub examiner: Examiner,
+    /// Whether RADIUS/1.1 is spoken.
+    pub version: VersionPolicy,
+}
+
+/// Replaces the rules of a listener that is running, and takes connections for it.
+#[derive(Clone)]
+pub struct RadiusControl(Arc<Common>);
+
 /// Operator: the listener cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
-    /// The address cannot be had.
-    #[error("RADIUS cannot listen on {address}: {cause}")]
-    Address {
-        /// The address.
-        address: SocketAddr,
+    /// The address or path cannot be had.
+    #[error("RADIUS cannot listen on {object}: {cause}")]
+    Socket {
+        /// The address or path.
+        object: String,
         /// What the system says.
         cause: io::Error,
     },
     /// Two clients cannot be told apart.
     #[error(transparent)]
-    SameNetwork(#[from] SameNetwork),
-}
-
-struct Loop {
-    socket: UdpSocket,
-    handler: Handler,
+    Twins(#[from] Twins),
 }
 
 impl RadiusListener {
-    /// Takes the addresses. Must be called within the runtime.
+    /// Takes the addresses and paths. Must be called within the runtime.
     ///
     /// # Errors
     ///
-    /// An address cannot be had, or two clients have the same network.
-    pub fn bind(settings: RadiusSettings) -> Result<Self, BindError> {
-        let clients = Arc::new(Clients::new(settings.clients)?);
-        let counts = Arc::new(Counts::default());
+    /// One of them cannot be had, or two clients cannot be told apart.
+    pub fn bind(
+        settings: RadiusSettings,
+        tls: Option<TlsServices>,
+        vault: &Vault,
+        state_valid: u32,
+        inherited: &mut Inherited,
+    ) -> Result<Self, BindError> {
+        let RadiusSettings { listen, listen_tcp, tls: radsec, rules } = settings;
+        let sockets: Vec<_> = rules
+            .clients
+            .iter()
+            .filter_map(|client| match &client.source {
+                Source::Socket(socket) => Some(socket.clone()),
+                Source::Network(_) | Source::Certificate(_) => None,
+            })
+            .collect();
+        let common = Arc::new(Common::new(Rules::new(rules)?, vault, state_valid));
+        let refused = |object: String| move |cause| BindError::Socket { object, cause };
         let mut loops = Vec::new();
-        for address in settings.listen {
-            let refused = |cause| BindError::Address { address, cause };
-            for socket in bind_sockets(address).map_err(refused)? {
-                let handler = Handler::new(clients.clone(), counts.clone());
-                loops.push(Loop { socket, handler });
+        for address in listen {
+            let bound = socket::udp(address, inherited).map_err(refused(format!("UDP {address}")))?;
+            loops.extend(bound.into_iter().map(|socket| Loop::new(socket, common.clone())));
+        }
+        let mut tcp = Vec::new();
+        for address in listen_tcp {
+            let bound = socket::tcp(address, inherited);
+            tcp.push(bound.map_err(refused(format!("TCP {address}")))?);
+        }
+        let mut over_tls = Vec::new();
+        if let (Some(radsec), Some(TlsServices { config, examiner, version })) = (radsec, tls) {
+            for address in radsec.listen {
+                let bound = socket::tcp(address, inherited);
+                let bound = bound.map_err(refused(format!("TLS {address}")))?;
+                let (config, examiner) = (config.clone(), examiner.clone());
+                over_tls.push((bound, RadSec { config, examiner, version }));
             }
         }
-        Ok(Self { loops, counts })
+        let mut unix = Vec::new();
+        for socket in sockets {
+            let bound = socket::unix(&socket, inherited);
+            let bound = bound.map_err(refused(socket.path.display().to_string()))?;
+            unix.push((bound, Arc::from(socket.path), socket.users));
+        }
+        Ok(Self { common, loops, tcp, tls: over_tls, unix })
     }
 
     /// The addresses that it listens on; with port 0 in the settings, the port that was free.
     #[must_use]
-    pub fn addresses(&self) -> Vec<SocketAddr> {
-        let bound = self.loops.iter().filter_map(|one| one.socket.local_addr().ok());
-        let mut addresses: Vec<_> = bound.collect();
-        addresses.dedup();
-        addresses
+    pub fn addresses(&self) -> RadiusAddresses {
+        let mut udp: Vec<_> = self.loops.iter().filter_map(Loop::address).collect();
+        udp.dedup();
+        RadiusAddresses {
+            udp,
+            tcp: self.tcp.iter().filter_map(|socket| socket.local_addr().ok()).collect(),
+            tls: self.tls.iter().filter_map(|(socket, _)| socket.local_addr().ok()).collect(),
+            unix: self.unix.iter().map(|(_, path, _)| path.to_path_buf()).collect(),
+        }
     }
 
     /// What was done with the packets that came in.
     #[must_use]
     pub fn counts(&self) -> Arc<Counts> {
-        self.counts.clone()
+        self.common.counts.clone()
     }
 
-    /// Answers until `stop`, and then what is still being decided.
+    /// What replaces its rules while it runs.
+    #[must_use]
+    pub fn control(&self) -> RadiusControl {
+        RadiusControl(self.common.clone())
+    }
+
+    /// Answers until `stop`, and then what is still being worked on.
     pub async fn serve(self, services: Services, stop: CancellationToken) {
-        let loops = self.loops.into_iter();
-        loops
-            .map(|one| one.run(services.clone(), stop.clone()))
-            .collect::<JoinSet<()>>()
-            .join_all()
-            .await;
-    }
-}
-
-impl Loop {
-    async fn run(mut self, services: Services, stop: CancellationToken) {
-        let mut in_flight = FuturesUnordered::new();
-        let mut datagram = vec![0; Packet::MAX_LENGTH];
-        let mut stopped = pin!(stop.cancelled());
-        loop {
-            tokio::select! {
-                biased;
-                () = &mut stopped => break,
-                Some((asked, verdict)) = in_flight.next() => {
-                    self.finish(asked, verdict, services.clock.now()).await;
-                }
-                readable = self.socket.readable() => if readable.is_err() { break },
-            }
-            for _ in 0..DATAGRAMS_AT_ONCE {
-                let Ok((length, peer)) = self.socket.try_recv_from(&mut datagram) else { break };
-                match self.handler.handle(&datagram[..length], peer, services.clock.now()) {
-                    Step::Nothing => {}
-                    Step::Answer(answer) => self.send(&answer, peer).await,
-                    Step::Ask(asked, attempt) => {
-                        in_flight.push(decide(services.authenticator.clone(), *asked, *attempt));
-                    }
-                }
-            }
+        let Self { common, loops, tcp, tls, unix } = self;
+        let front = Front { common, services: services.clone(), stop: stop.clone() };
+        let mut serving = JoinSet::new();
+        for one in loops {
+            serving.spawn(one.run(services.clone(), stop.clone()));
         }
-        while let Some((asked, verdict)) = in_flight.next().await {
-            self.finish(asked, verdict, services.clock.now()).await;
+        for socket in tcp {
+            serving.spawn(front.clone().tcp(socket));
         }
-    }
-
-    async fn finish(&mut self, asked: Asked, verdict: Verdict, now: UnixTime) {
-        let peer = asked.peer;
-        if let Some(answer) = self.handler.finish(&asked, verdict, now) {
-            self.send(&answer, peer).await;
+        for (socket, radsec) in tls {
+            serving.spawn(front.clone().tls(socket, radsec));
         }
-    }
-
-    async fn send(&self, answer: &[u8], peer: SocketAddr) {
-        if let Err(error) = self.socket.send_to(answer, peer).await {
-            tracing::debug!(%peer, %error, "an answer could not be sent");
+        for (socket, path, users) in unix {
+            serving.spawn(front.clone().unix(socket, path, users));
         }
+        serving.join_all().await;
     }
 }
 
-async fn decide(
-    authenticator: Arc<Authenticator>,
-    asked: Asked,
-    attempt: Attempt,
-) -> (Asked, Verdict) {
-    let verdict = authenticator.authenticate(attempt).await;
-    (asked, verdict)
+/// Where a listener listens.
+#[derive(Debug, Clone, Default)]
+pub struct RadiusAddresses {
+    /// UDP.
+    pub udp: Vec<SocketAddr>,
+    /// TCP.
+    pub tcp: Vec<SocketAddr>,
+    /// TLS.
+    pub tls: Vec<SocketAddr>,
+    /// UNIX sockets.
+    pub unix: Vec<std::path::PathBuf>,
 }
 
-/// As many sockets on one address as there are processors. The first one is bound
-/// without sharing and let go again: sharing would let a second daemon take half of
-/// the packets without anybody noticing.
-fn bind_sockets(address: SocketAddr) -> io::Result<Vec<UdpSocket>> {
-    let count = std::thread::available_parallelism().map_or(1, usize::from);
-    let free = new_socket(address)?;
-    free.bind(&address.into())?;
-    let address = free.local_addr()?.as_socket().unwrap_or(address);
-    drop(free);
-    (0..count).map(|_| bind_shared(address)).collect()
-}
-
-fn bind_shared(address: SocketAddr) -> io::Result<UdpSocket> {
-    let socket = new_socket(address)?;
-    socket.set_reuse_port(true)?;
-    socket.set_nonblocking(true)?;
-    // A wish: the system grants what it is set up to grant.
-    let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER_OCTETS);
-    socket.bind(&address.into())?;
-    UdpSocket::from_std(socket.into())
-}
-
-fn new_socket(address: SocketAddr) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
-    if address.is_ipv6() {
-        socket.set_only_v6(true)?;
+impl RadiusControl {
+    /// From now on, packets are answered by these rules. What is under way is answered by
+    /// those that it came in by.
+    ///
+    /// # Errors
+    ///
+    /// Two clients cannot be told apart; nothing was replaced.
+    pub fn replace(&self, rules: RadiusRules) -> Result<(), Twins> {
+        self.0.rules.store(Rules::new(rules)?.into());
+        Ok(())
     }
-    Ok(socket)
-}
 
-/// Datagrams read before decisions are looked after again.
-const DATAGRAMS_AT_ONCE: usize = 32;
-/// For bursts. Each packet takes about 1 KiB of it.
-const RECEIVE_BUFFER_OCTETS: usize = 4 * 1024 * 1024;
+    /// Serves a connection that somebody else has accepted on a client's socket.
+    ///
+    /// # Errors
+    ///
+    /// The client has no socket, or the user at the other end may not use it.
+    pub async fn serve_connection(
+        &self,
+        client: &str,
+        stream: UnixStream,
+        services: Services,
+        stop: CancellationToken,
+    ) -> Result<(), String> {
+        let socket = self.0.rules.load().socket_of(client).ok_or_else(|| {
+            format!("the config has no [radius.client.{client}] with a socket")
+        })?;
+        let Some(peer) = unix_peer(&stream, Arc::from(socket.path), &socket.users) else {
+            return Err(format!("the user at the other end is not in socket-users of {client}"));
+        };
+        stream::serve(stream, peer, self.0.clone(), services, stop).await;
+        Ok(())
+    }
+}

@@ -90,6 +90,18 @@ impl Machine {
         self.dns_names.first().map_or(&self.subject, |name| name)
     }
 
+    /// What it may be known by, in lower case: its dNSNames, or else the last common name of
+    /// the subject.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        if !self.dns_names.is_empty() {
+            return self.dns_names.clone();
+        }
+        let parts = self.subject.split(',').map(str::trim);
+        let names = parts.filter_map(|part| part.strip_prefix("CN=")).map(str::to_lowercase);
+        names.take(1).collect()
+    }
+
     fn of(certificate: &Certificate) -> Self {
         let dns_names = certificate.dns_names();
         Self {
@@ -181,7 +193,8 @@ impl Examiner {
     }
 }
 
-/// The TLS settings of a listener: TLS 1.2 and 1.3, HTTP/1.1, a client certificate asked for.
+/// The TLS settings of a listener: TLS 1.2 and 1.3, these protocols by ALPN, a client
+/// certificate asked for.
 ///
 /// # Errors
 ///
@@ -190,6 +203,7 @@ pub fn server_config(
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
     examiner: &Examiner,
+    protocols: &[&[u8]],
 ) -> Result<Arc<ServerConfig>, TlsError> {
     let builder = ServerConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
@@ -198,7 +212,7 @@ pub fn server_config(
         .with_client_cert_verifier(Arc::new(AskOnly(examiner.verifier.clone())))
         .with_single_cert(chain, key)
         .map_err(TlsError::ServerKey)?;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
     Ok(Arc::new(config))
 }
 

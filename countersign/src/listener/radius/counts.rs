@@ -35,6 +35,14 @@ pub struct Counts {
     pub unauthentic: Counter,
     /// Dropped: too much was being decided.
     pub busy: Counter,
+    /// Dropped: the client asked more often than it may.
+    pub limited: Counter,
+    /// Answers of upstreams that were passed on.
+    pub forwarded: Counter,
+    /// Accounting-Requests that were recorded.
+    pub accounted: Counter,
+    /// Connections that were not taken: of strangers, or too many.
+    pub turned_away: Counter,
 }
 
 impl Counter {

@@ -1,0 +1,196 @@
+//! Connections as they come: TCP, TLS, UNIX. Taking one never waits for another.
+
+use std::{
+    future::Future,
+    io,
+    net::SocketAddr,
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
+
+use rustls::ServerConfig;
+use tokio::{
+    net::{TcpListener, TcpStream, UnixListener, UnixStream},
+    sync::Semaphore,
+    time::timeout,
+};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{
+    Services,
+    handler::Common,
+    peer::{Peer, Version},
+    stream,
+};
+use crate::{
+    config::radius::VersionPolicy,
+    listener::tls::{ClientCertificate, Examiner},
+};
+use countersign_core::wire::radius::transport::ALPN_RADIUS_1_1;
+
+/// What every connection needs.
+#[derive(Clone)]
+pub(super) struct Front {
+    pub(super) common: Arc<Common>,
+    pub(super) services: Services,
+    pub(super) stop: CancellationToken,
+}
+
+/// What a TLS connection is judged by.
+#[derive(Clone)]
+pub(super) struct RadSec {
+    pub(super) config: Arc<ServerConfig>,
+    pub(super) examiner: Examiner,
+    pub(super) version: VersionPolicy,
+}
+
+impl Front {
+    /// RADIUS/TCP.
+    pub(super) async fn tcp(self, socket: TcpListener) {
+        let front = &self;
+        self.accept(
+            || socket.accept(),
+            |(stream, address)| {
+                let _ = stream.set_nodelay(true);
+                let peer = Peer::Tcp(super::rules::canonical(address));
+                front.knows(&peer).then(|| front.clone().serve(stream, peer))
+            },
+        )
+        .await;
+    }
+
+    /// RADIUS/TLS.
+    pub(super) async fn tls(self, socket: TcpListener, radsec: RadSec) {
+        let front = &self;
+        self.accept(
+            || socket.accept(),
+            |(stream, address)| {
+                let address = super::rules::canonical(address);
+                Some(front.clone().handshake(stream, address, radsec.clone()))
+            },
+        )
+        .await;
+    }
+
+    /// RADIUS on a UNIX stream socket, for these users.
+    pub(super) async fn unix(self, socket: UnixListener, path: Arc<Path>, users: Vec<u32>) {
+        let front = &self;
+        self.accept(
+            || socket.accept(),
+            |(stream, _)| {
+                let peer = unix_peer(&stream, path.clone(), &users)?;
+                Some(front.clone().serve(stream, peer))
+            },
+        )
+        .await;
+    }
+
+    /// Takes connections until it is stopped, then waits for what is under way.
+    async fn accept<T, A, S>(
+        &self,
+        accept: impl Fn() -> A,
+        begin: impl Fn(T) -> Option<S>,
+    ) where
+        A: Future<Output = io::Result<T>>,
+        S: Future<Output = ()> + Send + 'static,
+    {
+        let connections = TaskTracker::new();
+        let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        loop {
+            let accepted = tokio::select! {
+                accepted = accept() => accepted,
+                () = self.stop.cancelled() => break,
+            };
+            match accepted {
+                Ok(accepted) => {
+                    let (permit, serving) = (permits.clone().try_acquire_owned(), begin(accepted));
+                    let (Ok(permit), Some(serving)) = (permit, serving) else {
+                        self.common.counts.turned_away.add();
+                        continue;
+                    };
+                    connections.spawn(async move {
+                        serving.await;
+                        drop(permit);
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "a RADIUS connection could not be accepted");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+        connections.close();
+        connections.wait().await;
+    }
+
+    async fn handshake(self, stream: TcpStream, address: SocketAddr, radsec: RadSec) {
+        let _ = stream.set_nodelay(true);
+        let acceptor = TlsAcceptor::from(radsec.config.clone());
+        let stream = match timeout(HANDSHAKE_TIME, acceptor.accept(stream)).await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => return tracing::debug!(%address, %error, "TLS handshake failed"),
+            Err(_) => return tracing::debug!(%address, "TLS handshake took too long"),
+        };
+        let session = stream.get_ref().1;
+        let version = match session.alpn_protocol() {
+            Some(name) if name == ALPN_RADIUS_1_1 => Version::V1_1,
+            Some(_) | None => Version::Historic,
+        };
+        let shown = radsec
+            .examiner
+            .examine(session.peer_certificates(), self.services.clock.now());
+        let names = match &shown {
+            ClientCertificate::Trusted(machine) => machine.names(),
+            ClientCertificate::Absent | ClientCertificate::Refused(_) => {
+                let cause = shown.http_sub_code().unwrap_or_default();
+                self.common.counts.turned_away.add();
+                return tracing::debug!(%address, cause, "a certificate was refused, as by HTTP");
+            }
+        };
+        if version == Version::Historic && radsec.version == VersionPolicy::Require {
+            self.common.counts.turned_away.add();
+            return tracing::debug!(%address, "the peer does not speak RADIUS/1.1");
+        }
+        let peer = Peer::Tls { address, names: names.into(), version };
+        if !self.knows(&peer) {
+            self.common.counts.turned_away.add();
+            return tracing::debug!(%address, "no RADIUS client has a name of this certificate");
+        }
+        self.serve(stream, peer).await;
+    }
+
+    fn knows(&self, peer: &Peer) -> bool {
+        peer.client(&self.common.rules.load()).is_some()
+    }
+
+    fn serve(
+        self,
+        stream: impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + 'static,
+        peer: Peer,
+    ) -> impl Future<Output = ()> + Send + 'static {
+        stream::serve(stream, peer, self.common, self.services, self.stop)
+    }
+}
+
+/// The peer of a connection; nobody if the user may not connect. The kernel's word counts.
+pub(super) fn unix_peer(stream: &UnixStream, path: Arc<Path>, users: &[u32]) -> Option<Peer> {
+    let credentials = stream.peer_cred().ok()?;
+    let user = credentials.uid();
+    let may_connect = match users {
+        [] => user == 0 || user == rustix::process::geteuid().as_raw(),
+        users => users.contains(&user),
+    };
+    let peer = Peer::Unix { path, user, process: credentials.pid() };
+    if !may_connect {
+        tracing::debug!(%peer, "this user may not connect");
+    }
+    may_connect.then_some(peer)
+}
+
+/// Of one listener.
+const MAX_CONNECTIONS: usize = 4096;
+const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
+/// After the system was out of something.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

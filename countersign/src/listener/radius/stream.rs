@@ -1,0 +1,163 @@
+//! One connection: TCP, TLS or UNIX, the same for all (RFC 6613, RFC 6614).
+//!
+//! Requests are worked on as they come, many at once, and answered in the order in which
+//! that ends. Whole packets only: a client may never recover from half of one. A
+//! connection is not closed because it is idle. It is closed when the stream cannot be
+//! read on, when the peer does not read its answers, and when its client is no longer in
+//! the config.
+
+use std::{pin::pin, sync::Arc, time::Duration};
+
+use countersign_core::wire::radius::{packet::Packet, stream::Framer};
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    time::{Instant, sleep_until, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Services,
+    handler::{Common, Handler, Step},
+    job::{Done, Job},
+    peer::Peer,
+};
+
+/// Why a connection was closed by us.
+#[derive(Debug, thiserror::Error)]
+enum Closed {
+    #[error("the stream is no longer RADIUS: {0}")]
+    Malformed(String),
+    #[error("the rest of a packet did not come")]
+    Stalled,
+    #[error("answers are not read")]
+    NotRead,
+    #[error("its client is not in the config any more")]
+    Unknown,
+    #[error("{0}")]
+    Io(#[from] std::io::Error),
+}
+
+/// Serves a connection to its end, or until `stop` and what is under way is answered.
+pub(super) async fn serve(
+    stream: impl AsyncRead + AsyncWrite + Send,
+    peer: Peer,
+    common: Arc<Common>,
+    services: Services,
+    stop: CancellationToken,
+) {
+    tracing::debug!(%peer, "RADIUS connection begins");
+    let handler = Handler::new(common);
+    let mut connection = Connection { handler, peer, services };
+    match connection.run(stream, stop).await {
+        Ok(()) => tracing::debug!(peer = %connection.peer, "RADIUS connection ended"),
+        Err(cause) => {
+            tracing::debug!(peer = %connection.peer, %cause, "RADIUS connection was closed");
+        }
+    }
+}
+
+struct Connection {
+    handler: Handler,
+    peer: Peer,
+    services: Services,
+}
+
+impl Connection {
+    async fn run(
+        &mut self,
+        stream: impl AsyncRead + AsyncWrite + Send,
+        stop: CancellationToken,
+    ) -> Result<(), Closed> {
+        let (mut reader, mut writer) = tokio::io::split(stream);
+        let mut working = FuturesUnordered::new();
+        let mut framer = Framer::new();
+        let mut octets = vec![0; Packet::MAX_LENGTH];
+        let mut stopped = pin!(stop.cancelled());
+        // When the rest of a packet must be there that has begun.
+        let mut patience = None;
+        loop {
+            let reads = self.handler.has_room(MAX_AT_ONCE);
+            tokio::select! {
+                biased;
+                () = &mut stopped => break,
+                Some(done) = working.next() => self.answer(done, &mut writer).await?,
+                () = until(patience) => return Err(Closed::Stalled),
+                read = reader.read(&mut octets), if reads => match read? {
+                    0 => break,
+                    length => {
+                        framer.push(&octets[..length]);
+                        for (job, asked) in self.take(&mut framer, &mut writer).await? {
+                            working.push(Job::run(job, self.services.clone(), asked));
+                        }
+                        patience = (!framer.is_between_packets())
+                            .then(|| patience.unwrap_or_else(|| Instant::now() + REST_OF_PACKET));
+                    }
+                },
+            }
+        }
+        while let Some(done) = working.next().await {
+            self.answer(done, &mut writer).await?;
+        }
+        let _ = timeout(WRITE_TIME, writer.shutdown()).await;
+        Ok(())
+    }
+
+    /// All whole packets: what needs no work is answered, the rest is returned.
+    async fn take(
+        &mut self,
+        framer: &mut Framer,
+        writer: &mut (impl AsyncWrite + Unpin),
+    ) -> Result<Vec<(Job, Box<super::handler::Asked>)>, Closed> {
+        let mut work = Vec::new();
+        loop {
+            let packet = framer.next_packet().map_err(|error| Closed::Malformed(error.to_string()));
+            let Some(packet) = packet? else { return Ok(work) };
+            if !self.handler.knows(&self.peer) {
+                return Err(Closed::Unknown);
+            }
+            let now = self.services.clock.now();
+            match self.handler.handle_packet(packet, &self.peer, now) {
+                Step::Nothing => {}
+                Step::Answer(answer) => write(writer, &answer).await?,
+                Step::Work(asked, job) => work.push((job, asked)),
+            }
+        }
+    }
+
+    async fn answer(
+        &mut self,
+        (asked, done): (Box<super::handler::Asked>, Done),
+        writer: &mut (impl AsyncWrite + Unpin),
+    ) -> Result<(), Closed> {
+        let now = self.services.clock.now();
+        match self.handler.finish(&asked, done, now) {
+            Some(answer) => write(writer, &answer).await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// One write for a packet; the system does not split short ones.
+async fn write(writer: &mut (impl AsyncWrite + Unpin), packet: &[u8]) -> Result<(), Closed> {
+    let written = async {
+        writer.write_all(packet).await?;
+        writer.flush().await
+    };
+    timeout(WRITE_TIME, written).await.map_err(|_| Closed::NotRead)??;
+    Ok(())
+}
+
+async fn until(instant: Option<Instant>) {
+    match instant {
+        Some(instant) => sleep_until(instant).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Requests of one connection under way; a KDC has 256 at most (RFC 6613 §2.6.5), RADIUS/1.1 any number.
+const MAX_AT_ONCE: usize = 1024;
+/// A packet that has begun must end within.
+const REST_OF_PACKET: Duration = Duration::from_secs(30);
+/// Answers must be taken within.
+const WRITE_TIME: Duration = Duration::from_secs(10);
