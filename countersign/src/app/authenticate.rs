@@ -162,7 +162,7 @@ impl Authenticator {
                 match upstream.ask(account, &attempt.login, &attempt.passcode).await {
                     Reply::Accepted => (Outcome::Accepted, Reason::UpstreamAccepted),
                     Reply::Rejected => (Outcome::Rejected, Reason::UpstreamRejected),
-                    Reply::Challenged => (Outcome::Challenged, Reason::UpstreamChallenged),
+                    Reply::Challenged { .. } => (Outcome::Challenged, Reason::UpstreamChallenged),
                     Reply::Silent => (Outcome::Unavailable, Reason::UpstreamSilent),
                 }
             }
