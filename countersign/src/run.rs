@@ -31,7 +31,10 @@ use crate::{
     },
     audit::{Audit, FileAudit},
     certificate::{self, FileError},
-    client::{http::UrlError, radius::Upstream},
+    client::{
+        http::UrlError,
+        radius::{Upstream, UpstreamTlsError},
+    },
     clock::{Clock, SystemClock},
     config::{
         Config,
@@ -120,6 +123,14 @@ pub enum StartError {
     /// The revocation list.
     #[error(transparent)]
     Publish(#[from] PublishError),
+    /// Certificate or key for the servers of an upstream over TLS.
+    #[error("config upstream.{name}.tls: {cause}")]
+    Upstream {
+        /// Which.
+        name: String,
+        /// What is wrong.
+        cause: UpstreamTlsError,
+    },
     /// The address of the other CA's EST service.
     #[error("config ra.est.url: {0}")]
     Url(#[from] UrlError),
@@ -256,7 +267,7 @@ fn share(config: &Config, vault: &Arc<Vault>) -> Result<Shared, StartError> {
         policy: config.policy.clone(),
         pins: Arc::new(Argon2Pins),
         pin_permits: config.pin_checks,
-        upstreams: start_upstreams(&config.upstreams, &tasks, &stop),
+        upstreams: start_upstreams(&config.upstreams, &tasks, &stop)?,
     }));
     Ok(Shared { store, audit, authenticator, clock: Arc::new(SystemClock), stop, tasks })
 }
@@ -265,12 +276,15 @@ fn start_upstreams(
     settings: &[UpstreamSettings],
     tasks: &TaskTracker,
     stop: &CancellationToken,
-) -> HashMap<String, Arc<Upstream>> {
+) -> Result<HashMap<String, Arc<Upstream>>, StartError> {
     let start = |settings: &UpstreamSettings| {
-        let upstream = Arc::new(Upstream::new(settings.clone()));
+        let name = settings.name.clone();
+        let upstream = Upstream::new(settings.clone())
+            .map_err(|cause| StartError::Upstream { name: name.clone(), cause })?;
+        let upstream = Arc::new(upstream);
         let (watched, stop) = (upstream.clone(), stop.clone());
         tasks.spawn(async move { watched.watch(stop).await });
-        (settings.name.clone(), upstream)
+        Ok((name, upstream))
     };
     settings.iter().map(start).collect()
 }

@@ -279,15 +279,18 @@ async fn rejecting_upstream() -> Upstream {
     });
     Upstream::new(UpstreamSettings {
         name: "otp".into(),
-        servers: vec![ServerSettings { address, secret: secret() }],
+        servers: vec![ServerSettings { address: address.into(), secret: secret() }],
         timeout: Duration::from_secs(30),
         tries: 1,
         dead_time: Duration::from_secs(60),
         user_name: UserNameFormat::AsGiven,
         nas_identifier: "countersign".into(),
         require_message_authenticator: true,
+        accounting_port: None,
+        tls: None,
         probe: None,
     })
+    .unwrap()
 }
 
 fn account() -> Account {

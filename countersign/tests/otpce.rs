@@ -425,7 +425,7 @@ impl Bench {
     }
 
     fn countersigner(&self) -> Countersigner {
-        let upstream = Arc::new(Upstream::new(self.server.settings()));
+        let upstream = Arc::new(Upstream::new(self.server.settings()).unwrap());
         let authenticator = Authenticator::new(Parts {
             store: self.site.store.clone(),
             vault: Arc::new(Vault::create(&self.new_file("master.key")).unwrap()),
@@ -560,13 +560,15 @@ impl OtpServer {
     fn settings(&self) -> UpstreamSettings {
         UpstreamSettings {
             name: "otp".into(),
-            servers: vec![ServerSettings { address: self.address, secret: secret() }],
+            servers: vec![ServerSettings { address: self.address.into(), secret: secret() }],
             timeout: std::time::Duration::from_millis(500),
             tries: 1,
             dead_time: std::time::Duration::ZERO,
             user_name: UserNameFormat::AsGiven,
             nas_identifier: "countersign".into(),
             require_message_authenticator: true,
+            accounting_port: None,
+            tls: None,
             probe: None,
         }
     }

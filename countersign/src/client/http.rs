@@ -22,18 +22,15 @@ use hyper::{
     header,
 };
 use hyper_util::rt::TokioIo;
-use rustls::{
-    ClientConfig, RootCertStore,
-    crypto::aws_lc_rs,
-    pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer, ServerName},
-};
+use rustls::{ALL_VERSIONS, pki_types::ServerName};
 use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::TlsConnector;
 use zeroize::Zeroizing;
 
-use countersign_core::{pki::cert::Certificate, secret::Secret};
+use countersign_core::pki::cert::Certificate;
 
-use crate::certificate;
+pub use super::tls::{ClientError, Identity};
+use super::tls::{client_config, explain};
 
 /// Where to ask: `https://host[:port][/path]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,15 +38,6 @@ pub struct HttpsUrl {
     host: String,
     port: u16,
     path: String,
-}
-
-/// What we show in the handshake: a certificate chain, leaf first, and its key.
-#[derive(Debug)]
-pub struct Identity {
-    /// The chain, leaf first.
-    pub chain: Vec<Certificate>,
-    /// The key, DER PKCS#8.
-    pub key: Secret<Vec<u8>>,
 }
 
 /// Asks HTTPS servers.
@@ -118,17 +106,6 @@ pub enum HttpError {
     },
 }
 
-/// What is wrong with the settings of a client.
-#[derive(Debug, thiserror::Error)]
-pub enum ClientError {
-    /// Operator: the trust anchors cannot be used.
-    #[error("the trust anchors for TLS servers cannot be used: {0}")]
-    TrustAnchors(rustls::Error),
-    /// Operator: the client certificate and its key cannot be used.
-    #[error("the TLS client certificate and its key cannot be used: {0}")]
-    Identity(rustls::Error),
-}
-
 /// What is no address of an HTTPS server.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not of the form https://host[:port][/path]")]
@@ -145,26 +122,7 @@ impl HttpsClient {
         identity: Option<&Identity>,
         patience: Patience,
     ) -> Result<Self, ClientError> {
-        let mut roots = RootCertStore::empty();
-        for anchor in certificate::for_tls(anchors) {
-            roots.add(anchor).map_err(ClientError::TrustAnchors)?;
-        }
-        let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(ClientError::TrustAnchors)?
-            .with_root_certificates(roots);
-        let mut config = match identity {
-            Some(identity) => {
-                let key = PrivatePkcs8KeyDer::from(identity.key.expose().clone());
-                builder
-                    .with_client_auth_cert(
-                        certificate::for_tls(&identity.chain),
-                        PrivateKeyDer::from(key),
-                    )
-                    .map_err(ClientError::Identity)?
-            }
-            None => builder.with_no_client_auth(),
-        };
+        let mut config = client_config(anchors, identity, ALL_VERSIONS)?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Self { connector: TlsConnector::from(Arc::new(config)), patience })
     }
@@ -326,20 +284,6 @@ async fn collect(body: Incoming) -> Result<Vec<u8>, String> {
         }
         Err(error) => Err(error.to_string()),
     }
-}
-
-/// An error with its causes, innermost last; TLS alerts are found there.
-fn explain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let inner = error.to_string();
-        if !text.contains(&inner) {
-            text = format!("{text}: {inner}");
-        }
-        cause = error.source();
-    }
-    text
 }
 
 fn in_vain(time: Duration) -> String {

@@ -6,6 +6,7 @@ pub mod http;
 pub mod kerberos;
 pub mod otpce;
 pub mod radius;
+pub mod tls;
 
 #[cfg(test)]
 pub(crate) mod tests;

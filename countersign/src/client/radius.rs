@@ -2,39 +2,75 @@
 //!
 //! An answer, whatever it says, ends the matter: the passcode may be spent, and to
 //! ask another server with it would at best be refused. Only a server that stays
-//! silent is followed by the next one.
+//! silent is followed by the next one. A connection that breaks after a request was sent is
+//! silence, too: nobody can know whether the server has read it. To the same server nothing
+//! is sent twice on a stream.
 
 use std::{
-    sync::Mutex,
+    io,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use countersign_core::{
     domain::{account::Account, name::LoginName},
     secret::Secret,
-    wire::radius::{authenticator::Demand, dictionary::Code},
+    wire::radius::dictionary::Code,
 };
-use tokio::{sync::Semaphore, time::timeout};
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::timeout,
+};
 use tokio_util::sync::CancellationToken;
 
-pub use self::exchange::Unanswered;
-use self::exchange::{Credentials, Patience, exchange};
-use crate::config::upstream::{ProbeSettings, ServerSettings, UpstreamSettings, UserNameFormat};
+use self::{
+    dial::Tls,
+    link::Link,
+    question::{Answer, Question},
+    server::Server,
+};
+pub use self::{
+    dial::UpstreamTlsError,
+    forward::{Forward, Forwarded},
+    question::Unsendable,
+    reply::Reply,
+};
+use crate::config::upstream::{
+    ProbeSettings, ServerSettings, UpstreamSettings, UpstreamTls, UserNameFormat,
+};
 
-mod exchange;
+mod connection;
+mod dial;
+mod flight;
+mod forward;
+mod link;
+mod pool;
+mod question;
+mod reply;
+mod server;
+mod udp;
 
-/// What an upstream said.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[must_use = "the upstream's word decides"]
-pub enum Reply {
-    /// Access-Accept.
-    Accepted,
-    /// Access-Reject.
-    Rejected,
-    /// Access-Challenge, which cannot be carried further here.
-    Challenged,
-    /// No server gave an authentic answer in time.
+/// Why a server gave no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Unanswered {
+    /// The server: no authentic answer came in time.
+    #[error("no authentic answer; check address, shared secret and what the server logs")]
     Silent,
+    /// The server or the way to it: nothing could be delivered.
+    #[error("not reachable: {0}")]
+    Unreachable(#[from] io::Error),
+    /// The server or the way to it: the connection ended after the request was sent.
+    #[error("the connection ended before the answer came: {0}")]
+    Broken(String),
+    /// The server: what came on the connection cannot be believed, so it was closed.
+    #[error("its answer cannot be believed: {0}; check the shared secret")]
+    Untrusted(String),
+    /// Us: too many requests are under way.
+    #[error("too many requests wait for it")]
+    Busy,
+    /// Caller: the request does not fit into a RADIUS packet.
+    #[error("cannot be sent: {0}")]
+    Unsendable(#[from] Unsendable),
 }
 
 /// An ordered list of RADIUS servers that know the same users.
@@ -43,8 +79,6 @@ pub struct Upstream {
     name: String,
     servers: Vec<Server>,
     patience: Patience,
-    demand: Demand,
-    dead_time: Duration,
     user_name: UserNameFormat,
     nas_identifier: String,
     probe: Option<ProbeSettings>,
@@ -60,32 +94,33 @@ pub struct Probed {
     pub answer: Result<Code, Unanswered>,
 }
 
-#[derive(Debug)]
-struct Server {
-    settings: ServerSettings,
-    /// Passed over until then, because it stayed silent.
-    dead_until: Mutex<Option<Instant>>,
+/// How long a server is waited for.
+#[derive(Debug, Clone, Copy)]
+struct Patience {
+    /// Between two transmissions, and after the last.
+    timeout: Duration,
+    /// Transmissions.
+    tries: u32,
 }
 
 impl Upstream {
-    /// An upstream whose servers are all taken to be alive.
-    #[must_use]
-    pub fn new(settings: UpstreamSettings) -> Self {
-        let server = |settings| Server { settings, dead_until: Mutex::new(None) };
-        Self {
-            name: settings.name,
-            servers: settings.servers.into_iter().map(server).collect(),
+    /// An upstream whose servers are all taken to be alive. Nothing is connected yet.
+    ///
+    /// # Errors
+    ///
+    /// A certificate or key for TLS cannot be used.
+    pub fn new(settings: UpstreamSettings) -> Result<Self, UpstreamTlsError> {
+        let tls = settings.tls.as_ref().map(Tls::load).transpose()?.map(Arc::new);
+        let servers = settings.servers.iter();
+        Ok(Self {
+            servers: servers.map(|server| Server::new(server, &settings, tls.as_ref())).collect(),
             patience: Patience { timeout: settings.timeout, tries: settings.tries },
-            demand: match settings.require_message_authenticator {
-                true => Demand::Required,
-                false => Demand::WherePresent,
-            },
-            dead_time: settings.dead_time,
+            name: settings.name,
             user_name: settings.user_name,
             nas_identifier: settings.nas_identifier,
             probe: settings.probe,
             permits: Semaphore::new(MAX_IN_FLIGHT),
-        }
+        })
     }
 
     /// Asks about a passcode. It is sent as it is, to one server after the other until
@@ -96,34 +131,48 @@ impl Upstream {
         login: &LoginName,
         passcode: &Secret<Vec<u8>>,
     ) -> Reply {
-        self.ask_by_name(&user_name(self.user_name, account, login), passcode).await
+        self.ask_by_name(&self.user_name(account, login), passcode).await
     }
 
     /// The same for a User-Name as it is.
     pub async fn ask_by_name(&self, user_name: &str, passcode: &Secret<Vec<u8>>) -> Reply {
-        let Ok(Ok(_permit)) = timeout(self.patience.total(), self.permits.acquire()).await else {
-            tracing::warn!(upstream = self.name, "too many requests wait for this upstream");
+        let question = Question::about(user_name, passcode, &self.nas_identifier, &[]);
+        let Ok(_permit) = self.permit().await else { return Reply::Silent };
+        self.reply_of(self.ask_in_order(&question, Server::access).await)
+    }
+
+    /// Answers a challenge. The server that asked is the only one that can judge.
+    pub async fn answer_challenge(
+        &self,
+        server: u8,
+        state: &[u8],
+        user_name: &str,
+        passcode: &Secret<Vec<u8>>,
+    ) -> Reply {
+        let index = usize::from(server);
+        let Some(server) = self.servers.get(index) else {
+            tracing::debug!(upstream = self.name, index, "the server of a challenge is gone");
             return Reply::Silent;
         };
-        for server in self.in_order(Instant::now()) {
-            match self.ask_server(server, user_name, passcode).await {
-                Ok(code) => return reply_of(code),
-                Err(Unanswered::Unsendable(error)) => {
-                    tracing::debug!(upstream = self.name, %error, "refused without asking");
-                    return Reply::Rejected;
-                }
-                Err(_) => {}
-            }
-        }
-        Reply::Silent
+        let question = Question::about(user_name, passcode, &self.nas_identifier, state);
+        let Ok(_permit) = self.permit().await else { return Reply::Silent };
+        self.reply_of(server.access.ask(&question).await.map(|answer| (index, answer)))
+    }
+
+    /// The User-Name that this upstream wants for an account.
+    #[must_use]
+    pub fn user_name(&self, account: &Account, login: &LoginName) -> String {
+        user_name(self.user_name, account, login)
     }
 
     /// Asks every server about the probe user. Without one there is nothing to ask.
     pub async fn probe(&self) -> Vec<Probed> {
         let Some(probe) = &self.probe else { return Vec::new() };
+        let user = &probe.user;
+        let question = Question::about(&user.name, &user.password, &self.nas_identifier, &[]);
         let mut found = Vec::with_capacity(self.servers.len());
         for server in &self.servers {
-            let answer = self.ask_server(server, &probe.user.name, &probe.user.password).await;
+            let answer = server.access.ask(&question).await.map(|answer| answer.code);
             found.push(Probed { server: server.settings.clone(), answer });
         }
         found
@@ -142,60 +191,71 @@ impl Upstream {
         stop.run_until_cancelled(watching).await;
     }
 
-    /// Those alive, or all if none is.
-    fn in_order(&self, now: Instant) -> Vec<&Server> {
-        let alive: Vec<_> = self.servers.iter().filter(|server| !server.is_dead(now)).collect();
-        if alive.is_empty() { self.servers.iter().collect() } else { alive }
-    }
-
-    async fn ask_server(
+    /// Asks one server after the other until one answers, and says which.
+    async fn ask_in_order(
         &self,
-        server: &Server,
-        user_name: &str,
-        passcode: &Secret<Vec<u8>>,
-    ) -> Result<Code, Unanswered> {
-        let credentials = Credentials { user_name, passcode, nas_identifier: &self.nas_identifier };
-        let answer = exchange(&server.settings, credentials, self.patience, self.demand).await;
-        match &answer {
-            Ok(_) => self.found_alive(server),
-            Err(Unanswered::Unsendable(_)) => {}
-            Err(error) => self.found_dead(server, error),
+        question: &Question,
+        way: fn(&Server) -> &Arc<Link>,
+    ) -> Result<(usize, Answer), Unanswered> {
+        let mut unanswered = Unanswered::Silent;
+        for (index, link) in self.in_order(way, Instant::now()) {
+            match link.ask(question).await {
+                Ok(answer) => return Ok((index, answer)),
+                Err(error @ Unanswered::Unsendable(_)) => return Err(error),
+                Err(error) => unanswered = error,
+            }
         }
-        answer
+        Err(unanswered)
     }
 
-    fn found_alive(&self, server: &Server) {
-        if server.set_dead_until(None).is_some() {
-            tracing::info!(upstream = self.name, server = %server.settings.address, "answers again");
-        }
+    /// Those alive, or all if none is; with their places in the list.
+    fn in_order(&self, way: fn(&Server) -> &Arc<Link>, now: Instant) -> Vec<(usize, &Arc<Link>)> {
+        let all = || self.servers.iter().map(way).enumerate();
+        let alive: Vec<_> = all().filter(|(_, link)| !link.is_dead(now)).collect();
+        if alive.is_empty() { all().collect() } else { alive }
     }
 
-    fn found_dead(&self, server: &Server, error: &Unanswered) {
-        let until = Instant::now() + self.dead_time;
-        if server.set_dead_until(Some(until)).is_none() {
-            let address = server.settings.address;
-            tracing::warn!(upstream = self.name, server = %address, %error, "does not answer");
+    async fn permit(&self) -> Result<SemaphorePermit<'_>, Unanswered> {
+        let permit = timeout(self.patience.total(), self.permits.acquire()).await;
+        let permit = permit.ok().and_then(Result::ok);
+        permit.ok_or_else(|| {
+            tracing::debug!(upstream = self.name, "too many requests wait for this upstream");
+            Unanswered::Busy
+        })
+    }
+
+    fn reply_of(&self, answer: Result<(usize, Answer), Unanswered>) -> Reply {
+        match answer {
+            Ok((server, answer)) => Reply::of(server, &answer),
+            Err(Unanswered::Unsendable(error)) => {
+                tracing::debug!(upstream = self.name, %error, "refused without asking");
+                Reply::Rejected
+            }
+            Err(
+                Unanswered::Silent
+                | Unanswered::Unreachable(_)
+                | Unanswered::Broken(_)
+                | Unanswered::Untrusted(_)
+                | Unanswered::Busy,
+            ) => Reply::Silent,
         }
     }
 }
 
-impl Server {
-    fn is_dead(&self, now: Instant) -> bool {
-        self.dead_until.lock().is_ok_and(|until| until.is_some_and(|until| now < until))
-    }
-
-    fn set_dead_until(&self, until: Option<Instant>) -> Option<Instant> {
-        let mut dead_until = self.dead_until.lock().expect("nobody panics with this lock");
-        std::mem::replace(&mut dead_until, until)
+impl Patience {
+    /// For one server.
+    fn total(self) -> Duration {
+        self.timeout.saturating_mul(self.tries)
     }
 }
 
-fn reply_of(code: Code) -> Reply {
-    match code {
-        Code::ACCESS_ACCEPT => Reply::Accepted,
-        Code::ACCESS_CHALLENGE => Reply::Challenged,
-        _ => Reply::Rejected,
-    }
+/// Sees whether certificates and keys for TLS can be used, without connecting.
+///
+/// # Errors
+///
+/// They cannot.
+pub fn check_tls(settings: &UpstreamTls) -> Result<(), UpstreamTlsError> {
+    Tls::load(settings).map(drop)
 }
 
 fn user_name(format: UserNameFormat, account: &Account, login: &LoginName) -> String {
@@ -207,11 +267,13 @@ fn user_name(format: UserNameFormat, account: &Account, login: &LoginName) -> St
     }
 }
 
-/// Requests to one upstream at a time; each has a socket of its own.
+/// Requests to one upstream at a time; over UDP each has a socket of its own.
 const MAX_IN_FLIGHT: usize = 512;
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use countersign_core::domain::{
         account::{Authentication, Validity},
         id::AccountId,
@@ -253,10 +315,10 @@ mod tests {
 
     fn upstream(ports: &[u16]) -> Upstream {
         let server = |port: &u16| ServerSettings {
-            address: ([127, 0, 0, 1], *port).into(),
+            address: SocketAddr::from(([127, 0, 0, 1], *port)).into(),
             secret: Secret::new(b"secret".to_vec()),
         };
-        Upstream::new(UpstreamSettings {
+        let settings = UpstreamSettings {
             name: "otp".into(),
             servers: ports.iter().map(server).collect(),
             timeout: Duration::from_secs(1),
@@ -265,27 +327,32 @@ mod tests {
             user_name: UserNameFormat::AsGiven,
             nas_identifier: "countersign".into(),
             require_message_authenticator: true,
+            accounting_port: None,
+            tls: None,
             probe: None,
-        })
+        };
+        Upstream::new(settings).unwrap()
     }
 
     #[test]
     fn passes_over_the_dead_unless_all_are_dead() {
         let upstream = upstream(&[1, 2, 3]);
         let now = Instant::now();
-        let ports = |now| -> Vec<u16> {
-            let servers = upstream.in_order(now).into_iter();
-            servers.map(|server| server.settings.address.port()).collect()
+        let order = |way: fn(&Server) -> &Arc<Link>, now| -> Vec<usize> {
+            upstream.in_order(way, now).into_iter().map(|(index, _)| index).collect()
         };
+        let alive = |now| order(Server::access, now);
+        let dies = |index: usize, until| upstream.servers[index].access.set_dead_until(until);
         let soon = Some(now + Duration::from_secs(60));
-        assert_eq!(ports(now), [1, 2, 3]);
-        upstream.servers[0].set_dead_until(soon);
-        assert_eq!(ports(now), [2, 3]);
-        upstream.servers[1].set_dead_until(soon);
-        upstream.servers[2].set_dead_until(soon);
-        assert_eq!(ports(now), [1, 2, 3], "somebody has to be asked");
-        upstream.servers[1].set_dead_until(None);
-        assert_eq!(ports(now), [2]);
-        assert_eq!(ports(now + Duration::from_secs(60)), [1, 2, 3], "the dead time is over");
+        assert_eq!(alive(now), [0, 1, 2]);
+        dies(0, soon);
+        assert_eq!(alive(now), [1, 2]);
+        assert_eq!(order(Server::accounting, now), [0, 1, 2], "that is another matter");
+        dies(1, soon);
+        dies(2, soon);
+        assert_eq!(alive(now), [0, 1, 2], "somebody has to be asked");
+        dies(1, None);
+        assert_eq!(alive(now), [1]);
+        assert_eq!(alive(now + Duration::from_secs(60)), [0, 1, 2], "the dead time is over");
     }
 }

@@ -118,7 +118,7 @@ async fn says_that_it_is_alive() {
 async fn tells_what_the_upstream_says() {
     for code in [Code::ACCESS_ACCEPT, Code::ACCESS_REJECT, Code::ACCESS_CHALLENGE] {
         let server = Server::saying(code).await;
-        let running = listen(Some(Upstream::new(upstream(&[server.address])))).await;
+        let running = listen(Some(Upstream::new(upstream(&[server.address])).unwrap())).await;
         let peer = Peer::new(1, running.address).await;
         assert_eq!(peer.ask(&Asking::logon("rosa", "123456").sign()).await, code);
         assert_eq!(server.received().len(), 1);
@@ -128,7 +128,7 @@ async fn tells_what_the_upstream_says() {
 #[tokio::test]
 async fn is_silent_when_the_upstream_is_and_asks_again_when_asked_again() {
     let closed = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let running = listen(Some(Upstream::new(upstream(&[closed])))).await;
+    let running = listen(Some(Upstream::new(upstream(&[closed])).unwrap())).await;
     let peer = Peer::new(1, running.address).await;
     let request = Asking::logon("rosa", "123456").sign();
     for times in 1..=2 {
@@ -151,7 +151,8 @@ async fn a_request_in_flight_holds_up_no_other_and_is_answered_after_the_stop() 
     })
     .await;
     let patient = upstream(&[server.address]);
-    let running = listen(Some(Upstream::new(UpstreamSettings { tries: 1200, ..patient }))).await;
+    let running =
+        listen(Some(Upstream::new(UpstreamSettings { tries: 1200, ..patient }).unwrap())).await;
     let peer = Peer::new(1, running.address).await;
     let waiting = Asking::logon("rosa", "123456").sign();
     peer.send(&waiting).await;

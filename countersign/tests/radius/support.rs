@@ -340,7 +340,8 @@ pub(crate) fn reply_with(
 
 /// An upstream of these servers that waits a second for each, sending all the while.
 pub(crate) fn upstream(servers: &[SocketAddr]) -> UpstreamSettings {
-    let server = |address: &SocketAddr| ServerSettings { address: *address, secret: secret() };
+    let server =
+        |address: &SocketAddr| ServerSettings { address: (*address).into(), secret: secret() };
     UpstreamSettings {
         name: "otp".into(),
         servers: servers.iter().map(server).collect(),
@@ -350,6 +351,8 @@ pub(crate) fn upstream(servers: &[SocketAddr]) -> UpstreamSettings {
         user_name: UserNameFormat::AsGiven,
         nas_identifier: "countersign".into(),
         require_message_authenticator: true,
+        accounting_port: None,
+        tls: None,
         probe: None,
     }
 }

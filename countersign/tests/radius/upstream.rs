@@ -36,11 +36,11 @@ async fn reports_what_the_first_server_says_and_asks_no_other() {
     for (code, expected) in [
         (Code::ACCESS_ACCEPT, Reply::Accepted),
         (Code::ACCESS_REJECT, Reply::Rejected),
-        (Code::ACCESS_CHALLENGE, Reply::Challenged),
+        (Code::ACCESS_CHALLENGE, Reply::Challenged { server: 0, state: Vec::new(), message: None }),
     ] {
         let first = Server::saying(code).await;
         let second = Server::saying(Code::ACCESS_ACCEPT).await;
-        let upstream = Upstream::new(upstream(&[first.address, second.address]));
+        let upstream = Upstream::new(upstream(&[first.address, second.address])).unwrap();
         assert_eq!(ask(&upstream).await, expected);
         assert!(second.received().is_empty());
     }
@@ -53,7 +53,7 @@ async fn sends_the_same_octets_again_from_the_same_port() {
         _ => Vec::new(),
     })
     .await;
-    assert_eq!(ask(&Upstream::new(upstream(&[server.address]))).await, Reply::Accepted);
+    assert_eq!(ask(&Upstream::new(upstream(&[server.address])).unwrap()).await, Reply::Accepted);
     let received = server.received();
     assert!(received.len() >= 3);
     assert!(received.iter().all(|copy| *copy == received[0]), "same port, same octets");
@@ -66,14 +66,14 @@ async fn takes_the_late_answer_to_an_earlier_transmission() {
         _ => Vec::new(),
     })
     .await;
-    assert_eq!(ask(&Upstream::new(upstream(&[server.address]))).await, Reply::Rejected);
+    assert_eq!(ask(&Upstream::new(upstream(&[server.address])).unwrap()).await, Reply::Rejected);
 }
 
 #[tokio::test]
 async fn goes_on_to_the_next_server_on_silence_and_passes_over_the_silent_one() {
     let silent = Server::silent().await;
     let second = Server::saying(Code::ACCESS_ACCEPT).await;
-    let upstream = Upstream::new(upstream(&[silent.address, second.address]));
+    let upstream = Upstream::new(upstream(&[silent.address, second.address])).unwrap();
     assert_eq!(ask(&upstream).await, Reply::Accepted);
     silent.receives(20).await;
     assert_ne!(silent.received()[0].1[4..20], second.received()[0].1[4..20], "a fresh request");
@@ -86,14 +86,14 @@ async fn goes_on_at_once_where_nobody_listens() {
     let second = Server::saying(Code::ACCESS_REJECT).await;
     let settings =
         UpstreamSettings { timeout: LIMIT * 2, ..upstream(&[closed().await, second.address]) };
-    assert_eq!(ask(&Upstream::new(settings)).await, Reply::Rejected);
+    assert_eq!(ask(&Upstream::new(settings).unwrap()).await, Reply::Rejected);
 }
 
 #[tokio::test]
 async fn is_silent_when_all_are_and_still_asks_them_next_time() {
     let server = Server::silent().await;
     let settings = UpstreamSettings { tries: 1, ..upstream(&[server.address, closed().await]) };
-    let upstream = Upstream::new(settings);
+    let upstream = Upstream::new(settings).unwrap();
     assert_eq!(ask(&upstream).await, Reply::Silent);
     assert_eq!(ask(&upstream).await, Reply::Silent);
     server.receives(2).await;
@@ -115,7 +115,7 @@ async fn waits_on_when_a_reply_is_not_authentic() {
         ]
     })
     .await;
-    assert_eq!(ask(&Upstream::new(upstream(&[server.address]))).await, Reply::Rejected);
+    assert_eq!(ask(&Upstream::new(upstream(&[server.address])).unwrap()).await, Reply::Rejected);
 }
 
 #[tokio::test]
@@ -125,16 +125,16 @@ async fn believes_a_reply_without_message_authenticator_only_where_told_to() {
     })
     .await;
     let strict = UpstreamSettings { tries: 2, ..upstream(&[server.address]) };
-    assert_eq!(ask(&Upstream::new(strict)).await, Reply::Silent);
+    assert_eq!(ask(&Upstream::new(strict).unwrap()).await, Reply::Silent);
     let lenient =
         UpstreamSettings { require_message_authenticator: false, ..upstream(&[server.address]) };
-    assert_eq!(ask(&Upstream::new(lenient)).await, Reply::Accepted);
+    assert_eq!(ask(&Upstream::new(lenient).unwrap()).await, Reply::Accepted);
 }
 
 #[tokio::test]
 async fn many_requests_are_under_way_at_once() {
     let server = Server::saying(Code::ACCESS_ACCEPT).await;
-    let upstream = Arc::new(Upstream::new(upstream(&[server.address])));
+    let upstream = Arc::new(Upstream::new(upstream(&[server.address])).unwrap());
     let mut asking = tokio::task::JoinSet::new();
     for _ in 0..300 {
         let upstream = upstream.clone();
@@ -151,6 +151,7 @@ fn probing(servers: &[SocketAddr], interval: Duration) -> Upstream {
         probe: Some(ProbeSettings { user, interval }),
         ..upstream(servers)
     })
+    .unwrap()
 }
 
 #[tokio::test]

@@ -119,7 +119,7 @@ pub(super) fn accounting_request() -> Vec<u8> {
 /// authenticator is 16 times 5a: number, concealed and clear value. It was configured with
 /// Tunnel-Password:1 `tunnel secret`, MS-MPPE-Send-Key 00 to 1f, MS-MPPE-Recv-Key 20 to 3f,
 /// MS-CHAP-MPPE-Keys 40 to 57 and eight zeros.
-pub(super) fn concealed_attributes() -> (Authenticator, Vec<(u8, Vec<u8>, Vec<u8>)>) {
+pub(super) fn concealed_attributes() -> Vec<(u8, Vec<u8>, Vec<u8>)> {
     let vendor = |number, octets: std::ops::Range<u8>, zeros: usize| {
         let head = [0, 0, 1, 0x37, number, 34];
         [&head[..], &octets.collect::<Vec<_>>(), &vec![0; zeros]].concat()
@@ -144,9 +144,7 @@ pub(super) fn concealed_attributes() -> (Authenticator, Vec<(u8, Vec<u8>, Vec<u8
             vendor(12, 0x40..0x58, 8),
         ),
     ];
-    let attributes =
-        attributes.map(|(number, concealed, clear)| (number, octets(concealed), clear));
-    (Authenticator([0x5a; 16]), attributes.into())
+    attributes.map(|(number, concealed, clear)| (number, octets(concealed), clear)).into()
 }
 
 /// An Access-Request that has only begun.

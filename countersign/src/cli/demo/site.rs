@@ -1,7 +1,7 @@
 //! The site of the demo: its directory, its daemon, its people, its machine.
 
 use std::{
-    net::{TcpListener, UdpSocket},
+    net::{SocketAddr, TcpListener, UdpSocket},
     num::NonZeroU32,
     path::{Path, PathBuf},
     sync::Mutex,
@@ -183,7 +183,7 @@ impl Site {
     ) -> anyhow::Result<Reply> {
         let secret = std::fs::read(self.directory.join("radius/localhost.secret"))?;
         let secret = Secret::new(secret.trim_ascii_end().to_vec());
-        let address = ([127, 0, 0, 1], self.ports.radius).into();
+        let address = SocketAddr::from(([127, 0, 0, 1], self.ports.radius)).into();
         let upstream = Upstream::new(UpstreamSettings {
             name: "demo".into(),
             servers: vec![ServerSettings { address, secret }],
@@ -193,8 +193,10 @@ impl Site {
             user_name: UserNameFormat::AsGiven,
             nas_identifier: "countersign-demo".into(),
             require_message_authenticator: true,
+            accounting_port: None,
+            tls: None,
             probe: None,
-        });
+        })?;
         let passcode = Secret::new(otp.expose().as_bytes().to_vec());
         Ok(upstream.ask_by_name(user, &passcode).await)
     }
