@@ -45,6 +45,24 @@ pub enum What {
         /// The token that decided.
         token: Option<TokenId>,
     },
+    /// A RADIUS client reported of a session (RFC 2866).
+    Accounted {
+        /// The client.
+        peer: String,
+        /// From where exactly.
+        origin: String,
+        /// What it reports: start, stop, interim-update and others.
+        status: String,
+        /// The name of the user.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        login: Option<String>,
+        /// The session, as the client calls it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        session: Option<String>,
+        /// How long it has lasted.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        seconds: Option<u32>,
+    },
     /// A certificate request was refused before its passcode was looked at.
     RequestRefused {
         /// The name as given.

@@ -78,6 +78,8 @@ pub enum Reason {
     UpstreamSilent,
     /// The config has no upstream of that name.
     UpstreamUnknown,
+    /// The listener had to answer before there was a decision; the decision is recorded by itself.
+    DeadlinePassed,
     /// The store could not be read or written.
     StoreFailed,
     /// The shared secret could not be opened with the master key.

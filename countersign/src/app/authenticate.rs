@@ -36,7 +36,7 @@ pub struct Authenticator {
     policy: Policy,
     pins: Arc<dyn PinCheck + Send + Sync>,
     pin_permits: Arc<Semaphore>,
-    others: ArcSwap<Others>,
+    others: Arc<ArcSwap<Others>>,
 }
 
 /// What an [`Authenticator`] works with.
@@ -53,8 +53,8 @@ pub struct Parts {
     pub pins: Arc<dyn PinCheck + Send + Sync>,
     /// How many PINs may be checked at once.
     pub pin_permits: usize,
-    /// Who else has a part in it.
-    pub others: Others,
+    /// Who else has a part in it; may be replaced while decisions are made.
+    pub others: Arc<ArcSwap<Others>>,
 }
 
 /// Who else has a part in decisions, by their names in the config.
@@ -92,13 +92,7 @@ impl Authenticator {
     pub fn new(parts: Parts) -> Self {
         let Parts { store, vault, audit, policy, pins, pin_permits, others } = parts;
         let pin_permits = Arc::new(Semaphore::new(pin_permits.max(1)));
-        let others = ArcSwap::from_pointee(others);
         Self { store, vault, audit, policy, pins, pin_permits, others }
-    }
-
-    /// From now on, others have a part in it. What is under way goes on with those before.
-    pub fn replace_others(&self, others: Others) {
-        self.others.store(others.into());
     }
 
     /// The account that a name leads to.

@@ -1,5 +1,6 @@
 //! One file per use case: load, decide, commit, record.
 
+pub mod accounting;
 pub mod admin;
 pub mod authenticate;
 pub mod command;
@@ -9,6 +10,7 @@ pub mod health;
 pub mod issue;
 pub mod login;
 pub mod pin;
+pub mod proxy;
 pub mod publish;
 pub mod renew;
 pub mod sign;

@@ -3,6 +3,7 @@
 pub mod control;
 pub mod est;
 pub mod http;
+pub mod inherited;
 pub mod limit;
 pub mod otpce;
 pub mod publish;

@@ -21,9 +21,8 @@ pub use self::{
     clients::SameNetwork,
     counts::{Counter, Counts},
     rules::{Rules, Twins},
-    socket::Inherited,
 };
-use super::tls::Examiner;
+use super::{inherited::Inherited, tls::Examiner};
 use crate::{
     app::{accounting::Recorder, authenticate::Authenticator, proxy::Proxy},
     clock::Clock,

@@ -10,6 +10,7 @@ use subtle::ConstantTimeEq;
 
 use super::{
     attribute::OVERHEAD,
+    concealed::Concealment,
     dictionary::{AttributeNumber, Code},
     packet::{Draft, HEADER_LENGTH, Identifier, Packet, Protection},
 };
@@ -166,6 +167,18 @@ impl<'a> VerifiedRequest<'a> {
     #[must_use]
     pub fn carried(&self) -> Protection {
         self.carried
+    }
+
+    /// What conceals attributes between its sender and us.
+    #[must_use]
+    pub fn concealment(&self) -> Concealment {
+        match self.secret {
+            Some(secret) => Concealment::Md5 {
+                authenticator: self.packet.authenticator(),
+                secret: secret.clone(),
+            },
+            None => Concealment::Transport,
+        }
     }
 
     pub(super) fn of_trusted_transport(packet: Packet<'a>) -> Self {

@@ -159,6 +159,8 @@ named_numbers! {
         ACCT_DELAY_TIME = 41, "Acct-Delay-Time";
         /// What ties the reports of one session together.
         ACCT_SESSION_ID = 44, "Acct-Session-Id";
+        /// Seconds that the session has lasted.
+        ACCT_SESSION_TIME = 46, "Acct-Session-Time";
         /// The challenge of CHAP, if it is not the authenticator.
         CHAP_CHALLENGE = 60, "CHAP-Challenge";
         /// The kind of port.

@@ -51,7 +51,7 @@ impl Authenticator {
         let Some(upstream) = self.others.load().upstreams.get(&name).cloned() else {
             return (verdict(Outcome::Unavailable, Reason::UpstreamUnknown), None);
         };
-        let user_name = user_name.unwrap_or_else(|| upstream.user_name_of(account, &attempt.login));
+        let user_name = user_name.unwrap_or_else(|| upstream.user_name(account, &attempt.login));
         let reply = match resume {
             None => upstream.ask_by_name(&user_name, &attempt.passcode).await,
             Some(resume) => {

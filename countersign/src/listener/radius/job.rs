@@ -53,7 +53,7 @@ impl Job {
         if states.count() >= MAX_PROXIES {
             return None;
         }
-        let forward = Forward::of(request, user_name)?;
+        let forward = forward_of(request, user_name)?;
         Some(Self::Forward((upstream, forward).into()))
     }
 
@@ -94,6 +94,23 @@ impl Job {
         };
         (asked, done)
     }
+}
+
+/// A request as others are to read it.
+fn forward_of(request: &VerifiedRequest<'_>, user_name: &str) -> Option<Forward> {
+    let packet = request.packet();
+    let attributes = packet.attributes().iter().map(|attribute| match attribute.number {
+        AttributeNumber::USER_NAME => (attribute.number, user_name.as_bytes().to_vec()),
+        number => (number, attribute.value.to_vec()),
+    });
+    let left_out = [AttributeNumber::USER_PASSWORD, AttributeNumber::MESSAGE_AUTHENTICATOR];
+    let attributes = attributes.filter(|(number, _)| !left_out.contains(number));
+    Some(Forward {
+        code: packet.code(),
+        attributes: attributes.collect(),
+        password: request.user_password().ok()?,
+        client: request.concealment(),
+    })
 }
 
 async fn decide(authenticator: Arc<Authenticator>, attempt: Attempt) -> Answer {

@@ -15,7 +15,7 @@ use governor::{DefaultDirectRateLimiter, Quota};
 
 use super::clients::{Clients, SameNetwork};
 use crate::config::{
-    radius::{ClientSettings, RadiusRules, RealmSettings, Source},
+    radius::{ClientSettings, RadiusRules, RealmSettings, SocketSettings, Source},
     reply::ReplyRule,
 };
 
@@ -105,6 +105,16 @@ impl Rules {
     #[must_use]
     pub(super) fn by_socket(&self, path: &Path) -> Option<&Arc<Client>> {
         self.sockets.get(path)
+    }
+
+    /// The socket of a client of this name.
+    #[must_use]
+    pub(super) fn socket_of(&self, client: &str) -> Option<SocketSettings> {
+        let mut sockets = self.sockets.values().map(|client| &client.settings);
+        match &sockets.find(|settings| settings.name == client)?.source {
+            Source::Socket(socket) => Some(socket.clone()),
+            Source::Network(_) | Source::Certificate(_) => None,
+        }
     }
 
     /// What becomes of a realm, if anything out of the ordinary.

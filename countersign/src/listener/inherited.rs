@@ -1,0 +1,121 @@
+//! Sockets that the service manager opened for us (`sd_listen_fds(3)`).
+//!
+//! A listener takes the one that has its address or path; then nothing is bound anew, and
+//! what came in while we were down is still there.
+
+use std::{io, net::SocketAddr, path::Path};
+
+use listenfd::ListenFd;
+use socket2::{Domain, Socket, Type};
+
+/// The sockets that nobody has taken yet.
+#[derive(Debug, Default)]
+pub struct Inherited(Vec<Socket>);
+
+impl Inherited {
+    /// Those that the environment names. It is cleared of them, so this is for the start of
+    /// the program, before there are threads.
+    #[must_use]
+    pub fn from_environment() -> Self {
+        let mut handed = ListenFd::from_env();
+        let kinds =
+            [(Domain::UNIX, Type::STREAM), (Domain::IPV4, Type::STREAM), (Domain::IPV4, Type::DGRAM)];
+        let take = |index| {
+            kinds.iter().find_map(|(domain, kind)| {
+                // IPv6 passes as IPv4 here.
+                let taken = handed.take_custom(index, (*domain).into(), (*kind).into(), "socket");
+                taken.ok().flatten()
+            })
+        };
+        Self((0..handed.len()).filter_map(take).collect())
+    }
+
+    /// The socket that listens on a path.
+    #[must_use]
+    pub fn take_path(&mut self, path: &Path) -> Option<Socket> {
+        self.take(|socket| {
+            is_listener(socket)
+                && socket.local_addr().is_ok_and(|address| address.as_pathname() == Some(path))
+        })
+    }
+
+    /// The socket that listens on a TCP address.
+    #[must_use]
+    pub fn take_tcp(&mut self, address: SocketAddr) -> Option<Socket> {
+        self.take(|socket| is_listener(socket) && has_address(socket, address))
+    }
+
+    /// The socket of a UDP address.
+    #[must_use]
+    pub fn take_udp(&mut self, address: SocketAddr) -> Option<Socket> {
+        self.take(|socket| {
+            socket.r#type().is_ok_and(|kind| kind == Type::DGRAM) && has_address(socket, address)
+        })
+    }
+
+    /// A connection on a UNIX socket that was accepted for us.
+    #[must_use]
+    pub fn take_connection(&mut self) -> Option<Socket> {
+        self.take(|socket| {
+            let is_unix = socket.local_addr().is_ok_and(|address| address.is_unix());
+            is_unix && !is_listener(socket)
+        })
+    }
+
+    /// What nobody has a use for.
+    #[must_use]
+    pub fn left(&self) -> usize {
+        self.0.len()
+    }
+
+    fn take(&mut self, is_it: impl Fn(&Socket) -> bool) -> Option<Socket> {
+        let place = self.0.iter().position(is_it)?;
+        Some(self.0.swap_remove(place))
+    }
+}
+
+impl From<Vec<Socket>> for Inherited {
+    fn from(sockets: Vec<Socket>) -> Self {
+        Self(sockets)
+    }
+}
+
+fn is_listener(socket: &Socket) -> bool {
+    let is_listener: io::Result<bool> = socket.is_listener();
+    is_listener.unwrap_or(false)
+}
+
+fn has_address(socket: &Socket, address: SocketAddr) -> bool {
+    socket.local_addr().is_ok_and(|found| found.as_socket() == Some(address))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        net::{TcpListener, UdpSocket},
+        os::unix::net::{UnixListener, UnixStream},
+    };
+
+    use super::*;
+
+    #[test]
+    fn each_socket_goes_to_whom_it_was_opened_for_and_only_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("kdc.sock");
+        let unix = UnixListener::bind(&path).unwrap();
+        let (one, _other) = UnixStream::pair().unwrap();
+        let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+        let udp = UdpSocket::bind("[::1]:0").unwrap();
+        let (tcp_at, udp_at) = (tcp.local_addr().unwrap(), udp.local_addr().unwrap());
+        let sockets: Vec<Socket> = vec![one.into(), udp.into(), tcp.into(), unix.into()];
+        let mut inherited = Inherited::from(sockets);
+        assert!(inherited.take_path(Path::new("/elsewhere")).is_none());
+        assert!(inherited.take_tcp(udp_at).is_none() && inherited.take_udp(tcp_at).is_none());
+        assert!(inherited.take_path(&path).is_some() && inherited.take_path(&path).is_none());
+        assert!(inherited.take_tcp(tcp_at).is_some());
+        assert!(inherited.take_udp(udp_at).is_some());
+        assert_eq!(inherited.left(), 1);
+        assert!(inherited.take_connection().is_some());
+        assert_eq!(inherited.left(), 0);
+    }
+}
