@@ -1,12 +1,10 @@
-//! HTTPS requests with a client certificate.
+//! HTTP requests, over TLS with a client certificate unless the URL says `http`.
 //!
 //! One request, one answer, one connection; no redirects, and no trust anchors
 //! but those given. Errors say how far the request got, because a request that
 //! may have arrived carries a one-time password that may be spent.
 
 use std::{
-    fmt,
-    str::FromStr,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -16,31 +14,30 @@ use std::{
 
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::{
-    Request, Uri,
+    HeaderMap, Method, Request,
     body::{Bytes, Incoming},
     client::conn::http1::{self, SendRequest},
     header,
 };
 use hyper_util::rt::TokioIo;
-use rustls::{ALL_VERSIONS, pki_types::ServerName};
-use tokio::{net::TcpStream, time::timeout};
+use rustls::{ALL_VERSIONS, RootCertStore, pki_types::ServerName};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    time::timeout,
+};
 use tokio_rustls::TlsConnector;
 use zeroize::Zeroizing;
 
 use countersign_core::pki::cert::Certificate;
 
+pub use self::url::{HttpUrl, HttpsUrl, UrlError};
 pub use super::tls::{ClientError, Identity};
-use super::tls::{client_config, explain};
+use super::tls::{client_config, explain, roots_of};
 
-/// Where to ask: `https://host[:port][/path]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HttpsUrl {
-    host: String,
-    port: u16,
-    path: String,
-}
+mod url;
 
-/// Asks HTTPS servers.
+/// Asks HTTP servers.
 #[derive(Clone)]
 pub struct HttpsClient {
     connector: TlsConnector,
@@ -63,6 +60,16 @@ pub struct Sent {
     /// Further header fields.
     pub headers: Vec<(&'static str, &'static str)>,
     /// The octets.
+    pub body: Zeroizing<Vec<u8>>,
+}
+
+/// A request whose header fields are known at run time only.
+pub struct Outgoing {
+    /// The method.
+    pub method: Method,
+    /// The header fields, with that of the body's type.
+    pub headers: HeaderMap,
+    /// The octets; none if empty.
     pub body: Zeroizing<Vec<u8>>,
 }
 
@@ -106,10 +113,6 @@ pub enum HttpError {
     },
 }
 
-/// What is no address of an HTTPS server.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not of the form https://host[:port][/path]")]
-pub struct UrlError(String);
 
 impl HttpsClient {
     /// A client that trusts servers whose certificates chain to `anchors`.
@@ -122,7 +125,20 @@ impl HttpsClient {
         identity: Option<&Identity>,
         patience: Patience,
     ) -> Result<Self, ClientError> {
-        let mut config = client_config(anchors, identity, ALL_VERSIONS)?;
+        Self::with_roots(roots_of(anchors)?, identity, patience)
+    }
+
+    /// A client that trusts servers whose certificates chain to `roots`.
+    ///
+    /// # Errors
+    ///
+    /// Certificate and key do not fit each other.
+    pub fn with_roots(
+        roots: RootCertStore,
+        identity: Option<&Identity>,
+        patience: Patience,
+    ) -> Result<Self, ClientError> {
+        let mut config = client_config(roots, identity, ALL_VERSIONS)?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Self { connector: TlsConnector::from(Arc::new(config)), patience })
     }
@@ -133,13 +149,30 @@ impl HttpsClient {
     ///
     /// How far it got.
     pub async fn post(&self, url: &HttpsUrl, sent: Sent) -> Result<Answer, HttpError> {
-        let mut request = Request::post(url.path.as_str())
+        let mut request = Request::post(url.path())
             .header(header::CONTENT_TYPE, sent.content_type)
             .header(header::CONTENT_LENGTH, sent.body.len());
         for (name, value) in sent.headers {
             request = request.header(name, value);
         }
-        self.ask(url, request, Bytes::from_owner(sent.body)).await
+        self.ask(url.as_http(), request, Bytes::from_owner(sent.body)).await
+    }
+
+    /// Sends a request, in clear if the URL says so, and waits for the answer, of whatever status.
+    ///
+    /// # Errors
+    ///
+    /// How far it got.
+    pub async fn send(&self, url: &HttpUrl, outgoing: Outgoing) -> Result<Answer, HttpError> {
+        let Outgoing { method, headers, body } = outgoing;
+        let mut request = Request::builder().method(method).uri(url.path());
+        if !body.is_empty() {
+            request = request.header(header::CONTENT_LENGTH, body.len());
+        }
+        for (name, value) in &headers {
+            request = request.header(name, value);
+        }
+        self.ask(url, request, Bytes::from_owner(body)).await
     }
 
     /// Gets what is there.
@@ -148,12 +181,12 @@ impl HttpsClient {
     ///
     /// How far it got.
     pub async fn get(&self, url: &HttpsUrl) -> Result<Answer, HttpError> {
-        self.ask(url, Request::get(url.path.as_str()), Bytes::new()).await
+        self.ask(url.as_http(), Request::get(url.path()), Bytes::new()).await
     }
 
     async fn ask(
         &self,
-        url: &HttpsUrl,
+        url: &HttpUrl,
         request: hyper::http::request::Builder,
         body: Bytes,
     ) -> Result<Answer, HttpError> {
@@ -185,69 +218,47 @@ impl HttpsClient {
         })
     }
 
-    async fn connect(&self, url: &HttpsUrl) -> Result<SendRequest<RequestBody>, String> {
-        let name = ServerName::try_from(url.host.clone()).map_err(|error| error.to_string())?;
-        let stream = TcpStream::connect((url.host.as_str(), url.port)).await;
+    async fn connect(&self, url: &HttpUrl) -> Result<SendRequest<RequestBody>, String> {
+        let stream = TcpStream::connect((url.host(), url.port())).await;
         let stream = stream.map_err(|error| error.to_string())?;
         let _ = stream.set_nodelay(true);
+        if url.is_plain() {
+            return speak(stream).await;
+        }
+        let name =
+            ServerName::try_from(url.host().to_owned()).map_err(|error| error.to_string())?;
         let stream = self.connector.connect(name, stream).await.map_err(|error| explain(&error))?;
-        let (sender, connection) =
-            http1::handshake(TokioIo::new(stream)).await.map_err(|error| explain(&error))?;
-        tokio::spawn(connection);
-        Ok(sender)
+        speak(stream).await
     }
 }
 
-impl HttpsUrl {
-    /// The same server with this path.
-    #[must_use]
-    pub fn with_path(&self, path: &str) -> Self {
-        Self { path: path.to_owned(), ..self.clone() }
-    }
-
-    /// The path, `/` at least.
-    #[must_use]
-    pub fn path(&self) -> &str {
-        &self.path
-    }
-
-    /// The host, without the brackets of an IPv6 address.
-    #[must_use]
-    pub fn host(&self) -> &str {
-        &self.host
-    }
-
-    fn authority(&self) -> String {
-        let host =
-            if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
-        if self.port == HTTPS { host } else { format!("{host}:{}", self.port) }
-    }
+/// How we behave in a TLS handshake.
+///
+/// # Errors
+///
+/// Certificate and key do not fit each other.
+pub(super) fn client_config(
+    roots: RootCertStore,
+    identity: Option<&Identity>,
+) -> Result<ClientConfig, ClientError> {
+    let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(ClientError::TrustAnchors)?
+        .with_root_certificates(roots);
+    let Some(identity) = identity else { return Ok(builder.with_no_client_auth()) };
+    let key = PrivatePkcs8KeyDer::from(identity.key.expose().clone());
+    let chain = certificate::for_tls(&identity.chain);
+    builder.with_client_auth_cert(chain, PrivateKeyDer::from(key)).map_err(ClientError::Identity)
 }
 
-impl FromStr for HttpsUrl {
-    type Err = UrlError;
-
-    fn from_str(text: &str) -> Result<Self, UrlError> {
-        let error = || UrlError(text.to_owned());
-        let uri: Uri = text.parse().map_err(|_| error())?;
-        let authority = uri.authority().ok_or_else(error)?;
-        if uri.scheme_str() != Some("https") || authority.as_str().contains('@') {
-            return Err(error());
-        }
-        let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
-        let after_host = authority.as_str().rsplit(']').next().unwrap_or_default();
-        if host.is_empty() || (after_host.contains(':') && authority.port_u16().is_none()) {
-            return Err(error());
-        }
-        let path = uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
-        Ok(Self { host, port: authority.port_u16().unwrap_or(HTTPS), path })
-    }
-}
-
-impl fmt::Display for HttpsUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "https://{}{}", self.authority(), self.path)
-    }
+async fn speak<S>(stream: S) -> Result<SendRequest<RequestBody>, String>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let (sender, connection) =
+        http1::handshake(TokioIo::new(stream)).await.map_err(|error| explain(&error))?;
+    tokio::spawn(connection);
+    Ok(sender)
 }
 
 impl Default for Patience {
@@ -292,7 +303,6 @@ fn in_vain(time: Duration) -> String {
 
 /// Octets of the longest answer that is read.
 const MAX_ANSWER: usize = 256 * 1024;
-const HTTPS: u16 = 443;
 
 #[cfg(test)]
 mod tests {
@@ -334,6 +344,26 @@ mod tests {
         assert_eq!(String::from_utf8(answer.body).unwrap(), "POST /a?b=c yes hello");
         let answer = client.get(&service.url("/x")).await.unwrap();
         assert_eq!(String::from_utf8(answer.body).unwrap(), "GET /x  ");
+    }
+
+    #[tokio::test]
+    async fn sends_in_clear_only_where_the_url_says_so() {
+        let socket = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = socket.local_addr().unwrap();
+        tokio::spawn(async move { axum::serve(socket, echo()).await });
+        let client = HttpsClient::new(&Pki::new().anchors(), None, quick()).unwrap();
+        let headers = HeaderMap::from_iter([("x-test".parse().unwrap(), "yes".parse().unwrap())]);
+        let outgoing = |body: &str| Outgoing {
+            method: Method::PUT,
+            headers: headers.clone(),
+            body: Zeroizing::new(body.as_bytes().to_vec()),
+        };
+        let url = format!("http://{address}/a?b=c").parse().unwrap();
+        let answer = client.send(&url, outgoing("hello")).await.unwrap();
+        assert_eq!(String::from_utf8(answer.body).unwrap(), "PUT /a?b=c yes hello");
+        let url = format!("https://{address}/").parse().unwrap();
+        let error = client.send(&url, outgoing("hello")).await.unwrap_err();
+        assert!(matches!(error, HttpError::Connect { .. }), "{error}");
     }
 
     #[tokio::test]
@@ -395,30 +425,5 @@ mod tests {
         let client = HttpsClient::new(&pki.anchors(), None, quick()).unwrap();
         let error = client.get(&service.url("/")).await.unwrap_err();
         assert!(error.to_string().contains("longer than"), "{error}");
-    }
-
-    #[test]
-    fn urls_are_read_and_written() {
-        for (text, written) in [
-            ("https://a.b", "https://a.b/"),
-            ("https://a.b:443/x", "https://a.b/x"),
-            ("https://a.b:8443/x?y", "https://a.b:8443/x?y"),
-            ("https://[::1]:1/", "https://[::1]:1/"),
-            ("https://[::1]/", "https://[::1]/"),
-        ] {
-            assert_eq!(text.parse::<HttpsUrl>().unwrap().to_string(), written);
-        }
-        for text in [
-            "",
-            "a.b",
-            "http://a.b",
-            "https://",
-            "https:///x",
-            "https://u@a",
-            "https://a:x/",
-            "https://a:99999/",
-        ] {
-            assert!(text.parse::<HttpsUrl>().is_err(), "{text}");
-        }
     }
 }

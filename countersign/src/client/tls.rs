@@ -31,21 +31,30 @@ pub enum ClientError {
     Identity(rustls::Error),
 }
 
-/// The settings of a client that trusts servers whose certificates chain to `anchors` and
-/// carry the name that it asked for.
+/// Trust in these anchors.
 ///
 /// # Errors
 ///
-/// An anchor cannot be used, or certificate and key do not fit each other.
-pub(super) fn client_config(
-    anchors: &[Certificate],
-    identity: Option<&Identity>,
-    versions: &[&'static SupportedProtocolVersion],
-) -> Result<ClientConfig, ClientError> {
+/// One of them cannot be used.
+pub(super) fn roots_of(anchors: &[Certificate]) -> Result<RootCertStore, ClientError> {
     let mut roots = RootCertStore::empty();
     for anchor in certificate::for_tls(anchors) {
         roots.add(anchor).map_err(ClientError::TrustAnchors)?;
     }
+    Ok(roots)
+}
+
+/// The settings of a client that trusts servers whose certificates chain to `roots` and
+/// carry the name that it asked for.
+///
+/// # Errors
+///
+/// Certificate and key do not fit each other.
+pub(super) fn client_config(
+    roots: RootCertStore,
+    identity: Option<&Identity>,
+    versions: &[&'static SupportedProtocolVersion],
+) -> Result<ClientConfig, ClientError> {
     let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_protocol_versions(versions)
         .map_err(ClientError::TrustAnchors)?

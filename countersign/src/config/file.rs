@@ -15,7 +15,7 @@ use countersign_core::{
 use der::asn1::ObjectIdentifier;
 use serde::{Deserialize, Deserializer};
 
-use super::{radius_file::RadiusFile, upstream::UpstreamFile};
+use super::{delivery::DeliveryFile, radius_file::RadiusFile, upstream::UpstreamFile};
 use crate::signer::file::KeySpec;
 
 /// The whole file.
@@ -44,6 +44,9 @@ pub struct ConfigFile {
     /// RADIUS servers that we ask, by name.
     #[serde(default)]
     pub upstream: BTreeMap<String, UpstreamFile>,
+    /// How OTPs reach their users, by name.
+    #[serde(default)]
+    pub delivery: BTreeMap<String, DeliveryFile>,
     /// What requests for logon certificates must be like.
     #[serde(default)]
     pub request: RequestFile,

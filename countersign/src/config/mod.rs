@@ -19,6 +19,7 @@ use countersign_core::{
 };
 
 use self::{
+    delivery::{DeliverySettings, check_delivery},
     file::{
         CaFile, ConfigFile, EstFile, HttpFile, LogFile, OtpceFile, PolicyFile, RaFile, RequestFile,
         TlsFile,
@@ -29,6 +30,7 @@ use self::{
 };
 use crate::signer::file::KeySpec;
 
+pub mod delivery;
 mod dictionary;
 pub mod file;
 pub mod radius;
@@ -65,6 +67,8 @@ pub struct Config {
     pub radius: Option<RadiusSettings>,
     /// Who can be asked.
     pub upstreams: Vec<UpstreamSettings>,
+    /// How OTPs reach their users.
+    pub deliveries: Vec<DeliverySettings>,
     /// What requests for logon certificates must be like.
     pub request: RequestFile,
     /// The MS-OTPCE listener.
@@ -165,6 +169,11 @@ fn check(file: ConfigFile, path: &Path, base: &Path) -> Result<Config, Wrong> {
         store: base.join(file.store),
         audit_log: base.join(file.audit_log),
         control_socket: base.join(file.control_socket),
+        deliveries: file
+            .delivery
+            .into_iter()
+            .map(|(name, delivery)| check_delivery(name, delivery, base, &file.site))
+            .collect::<Result<_, _>>()?,
         site: file.site,
         log: file.log,
         policy,

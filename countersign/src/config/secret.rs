@@ -17,22 +17,33 @@ pub(super) fn shared_secret(
     file: Option<PathBuf>,
     base: &Path,
 ) -> Result<Secret<Vec<u8>>, Wrong> {
+    either_secret(key, "secret", inline, file, base).map(|secret| octets(&secret))
+}
+
+/// What is given as `name`, or as the first line of the file that `name-file` is.
+pub(super) fn either_secret(
+    key: &str,
+    name: &str,
+    inline: Option<Secret<String>>,
+    file: Option<PathBuf>,
+    base: &Path,
+) -> Result<Secret<String>, Wrong> {
     let secret = match (inline, file) {
         (Some(secret), None) => secret,
-        (None, Some(file)) => {
-            let path = base.join(file);
-            let read = fs::read_to_string(&path).map(Secret::new);
-            let text = read.or_else(|cause| {
-                wrong(format!("{key}.secret-file"), format!("{}: {cause}", path.display()))
-            })?;
-            Secret::new(text.expose().lines().next().unwrap_or_default().to_owned())
-        }
-        _ => return wrong(key, "give exactly one of secret and secret-file"),
+        (None, Some(file)) => first_line(&format!("{key}.{name}-file"), &base.join(file))?,
+        _ => return wrong(key, format!("give exactly one of {name} and {name}-file")),
     };
     if secret.expose().is_empty() {
-        return wrong(key, "the shared secret is empty");
+        return wrong(key, format!("the {name} is empty"));
     }
-    Ok(octets(&secret))
+    Ok(secret)
+}
+
+/// The first line of a file.
+pub(super) fn first_line(key: &str, path: &Path) -> Result<Secret<String>, Wrong> {
+    let read = fs::read_to_string(path).map(Secret::new);
+    let text = read.or_else(|cause| wrong(key, format!("{}: {cause}", path.display())))?;
+    Ok(Secret::new(text.expose().lines().next().unwrap_or_default().to_owned()))
 }
 
 pub(super) fn secret<'de, D: Deserializer<'de>>(

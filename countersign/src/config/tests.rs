@@ -70,6 +70,18 @@ fn an_unknown_key_is_refused_with_line_and_column_and_without_the_line() {
 }
 
 #[test]
+fn a_delivery_channel_is_read_and_its_errors_have_a_line() {
+    let channel = "[delivery.script]\ntype = \"script\"\ncommand = [\"bin/send\"]\n";
+    let config = with("[radius]\n", &format!("{channel}[radius]\n")).unwrap();
+    assert_eq!(config.deliveries[0].name, "script");
+    let wrong = format!("{channel}otp = \"hush\"\n[radius]\n");
+    let error = with("[radius]\n", &wrong).unwrap_err();
+    let line = 1 + filling().render().split("[radius]\n").next().unwrap().matches('\n').count();
+    assert!(error.starts_with(&format!("config DIR/countersign.toml:{line}:1: ")), "{error}");
+    assert!(error.contains("unknown field `otp`") && !error.contains("hush"), "{error}");
+}
+
+#[test]
 fn a_secret_of_the_wrong_type_is_not_repeated() {
     let error = with("secret-file = \"radius/localhost.secret\"", "secret = 271828").unwrap_err();
     assert!(error.contains("a text in quotes") && !error.contains("271828"), "{error}");

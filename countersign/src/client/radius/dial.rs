@@ -22,7 +22,7 @@ use tokio_rustls::TlsConnector;
 use super::{connection::Connection, question::Dialect};
 use crate::{
     certificate::{self, FileError},
-    client::tls::{ClientError, Identity, client_config, explain},
+    client::tls::{ClientError, Identity, client_config, roots_of, explain},
     config::upstream::{HostPort, Radius11, UpstreamTls},
 };
 
@@ -97,7 +97,7 @@ impl Tls {
             Radius11::Forbid => (ALL_VERSIONS, vec![ALPN_RADIUS_1_0]),
         };
         let mut config: ClientConfig =
-            client_config(&anchors, Some(&Identity { chain, key }), versions)?;
+            client_config(roots_of(&anchors)?, Some(&Identity { chain, key }), versions)?;
         config.alpn_protocols = protocols.into_iter().map(<[u8]>::to_vec).collect();
         // A session that is resumed would be bound to what it agreed on (RFC 9765 §3.5), and
         // connections that last gain nothing by it.
