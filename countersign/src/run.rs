@@ -1,7 +1,8 @@
 //! Start-up, from top to bottom: the only place that wires the parts.
 
-use std::{collections::HashMap, fmt, io, net::SocketAddr, sync::Arc};
+use std::{fmt, io, net::SocketAddr, sync::Arc};
 
+use arc_swap::ArcSwap;
 use countersign_core::{
     pki::{
         algorithm::KeyKind,
@@ -11,15 +12,17 @@ use countersign_core::{
     },
     wire::otpce::IssuingCa,
 };
-use rustls::pki_types::{CertificateRevocationListDer, PrivateKeyDer, pem::PemObject};
-use tokio::net::TcpListener;
+use rustls::pki_types::{
+    CertificateDer, CertificateRevocationListDer, PrivateKeyDer, pem::PemObject,
+};
+use tokio::net::{TcpListener, UnixStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     app::{
         admin::{self, Admin},
-        authenticate::{Authenticator, Parts},
+        authenticate::{Authenticator, Others, Parts},
         command::Commands,
         countersign::Countersigner,
         health::Health,
@@ -31,24 +34,21 @@ use crate::{
     },
     audit::{Audit, FileAudit},
     certificate::{self, FileError},
-    client::{
-        http::UrlError,
-        radius::{Upstream, UpstreamTlsError},
-    },
+    client::{delivery::ChannelError, http::UrlError, radius::UpstreamTlsError},
     clock::{Clock, SystemClock},
     config::{
         Config,
         file::{CaFile, RaFile, RequestFile, TlsFile},
-        upstream::UpstreamSettings,
     },
     listener::{
         control,
         est::{self, Est},
         http::HttpListener,
+        inherited::Inherited,
         limit::Limiter,
         otpce::{self, Otpce},
         publish::{self, Published},
-        radius::{BindError, RadiusListener, Services},
+        radius::{Accepted, BindError, RadiusAddresses},
         tls::{Examiner, TlsError, server_config},
     },
     signer::{
@@ -59,10 +59,20 @@ use crate::{
     vault::{Vault, VaultError},
 };
 
+mod controlled;
+mod radius;
+
+pub(crate) use self::radius::Reloader;
+use self::{controlled::Controlled, radius::Serving};
+
 /// The running daemon.
 pub struct Daemon {
     /// Where it listens.
     pub addresses: ListenAddresses,
+    reloader: Arc<Reloader>,
+    radius: Option<Serving>,
+    /// Connections that others have accepted for it.
+    connections: TaskTracker,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -70,8 +80,8 @@ pub struct Daemon {
 /// Where a daemon listens, with the ports that were free if the config said port 0.
 #[derive(Debug, Clone, Default)]
 pub struct ListenAddresses {
-    /// RADIUS, UDP.
-    pub radius: Vec<SocketAddr>,
+    /// RADIUS.
+    pub radius: RadiusAddresses,
     /// MS-OTPCE, TLS.
     pub otpce: Vec<SocketAddr>,
     /// EST, TLS.
@@ -83,13 +93,20 @@ pub struct ListenAddresses {
 impl fmt::Display for ListenAddresses {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { radius, otpce, est, http } = self;
-        let all = [("RADIUS", radius), ("MS-OTPCE", otpce), ("EST", est), ("HTTP", http)];
-        let named = all.iter().flat_map(|(name, some)| some.iter().map(move |one| (name, one)));
-        for (index, (name, address)) in named.enumerate() {
-            let comma = if index == 0 { "" } else { ", " };
-            write!(f, "{comma}{name} on {address}")?;
-        }
-        Ok(())
+        let RadiusAddresses { udp, tcp, tls, unix } = radius;
+        let all = [
+            ("RADIUS", udp),
+            ("RADIUS/TCP", tcp),
+            ("RADIUS/TLS", tls),
+            ("MS-OTPCE", otpce),
+            ("EST", est),
+            ("HTTP", http),
+        ];
+        let addresses = all.iter().flat_map(|(name, some)| {
+            some.iter().map(move |address| format!("{name} on {address}"))
+        });
+        let paths = unix.iter().map(|path| format!("RADIUS on {}", path.display()));
+        f.write_str(&addresses.chain(paths).collect::<Vec<_>>().join(", "))
     }
 }
 
@@ -102,9 +119,12 @@ pub enum StartError {
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// A RADIUS address.
+    /// A RADIUS address or socket.
     #[error(transparent)]
     Radius(#[from] BindError),
+    /// A channel by which OTPs are sent.
+    #[error(transparent)]
+    Delivery(#[from] ChannelError),
     /// A certificate file.
     #[error(transparent)]
     File(#[from] FileError),
@@ -149,17 +169,21 @@ struct Shared {
     store: Arc<dyn Store>,
     audit: Arc<dyn Audit>,
     authenticator: Arc<Authenticator>,
+    others: Arc<ArcSwap<Others>>,
+    /// Ends the watch over the upstreams.
+    watch: CancellationToken,
     clock: Arc<dyn Clock>,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
 
-/// Starts every part that the config names.
+/// Starts every part that the config names, on the sockets that were inherited where there
+/// are any.
 ///
 /// # Errors
 ///
 /// The first part that cannot be started, and why.
-pub async fn start(config: Config) -> Result<Daemon, StartError> {
+pub async fn start(mut config: Config, mut inherited: Inherited) -> Result<Daemon, StartError> {
     let control_socket = control::bind(&config.control_socket)
         .await
         .map_err(io_error(format!("control socket {}", config.control_socket.display())))?;
@@ -173,20 +197,68 @@ pub async fn start(config: Config) -> Result<Daemon, StartError> {
         Some(ra) => Some(start_ra(ra, ca.as_ref(), &shared).await?),
         None => None,
     };
-    let commands = commands(&config, &vault, ca.clone(), &shared);
-    shared.tasks.spawn(control::serve(control_socket, Arc::new(commands), shared.stop.clone()));
+    let state_valid = config.policy.challenge.valid;
+    let authority = ca.as_ref().map(|ca| ca.publisher.clone());
+    let reloading = Reloader::prepare(&config, &shared);
+    let radius = config.radius.take().map(|settings| {
+        radius::start(settings, state_valid, &vault, &mut inherited, authority, &shared)
+    });
+    let radius = radius.transpose()?;
+    let reloader = Arc::new(reloading.over(radius.as_ref()));
+    let connections = TaskTracker::new();
+    let controlled = Controlled::new(
+        commands(&config, &vault, ca.clone(), &shared),
+        reloader.clone(),
+        radius.as_ref(),
+        connections.clone(),
+        shared.stop.clone(),
+    );
+    shared.tasks.spawn(control::serve(control_socket, Arc::new(controlled), shared.stop.clone()));
+    if inherited.left() > 0 {
+        let left = inherited.left();
+        tracing::warn!(left, "inherited sockets have no listener in the config with their address");
+    }
     let addresses = ListenAddresses {
-        radius: start_radius(&config, &shared)?,
+        radius: radius.as_ref().map(|radius| radius.addresses.clone()).unwrap_or_default(),
         otpce: start_otpce(&config, ra.as_ref(), ca.as_ref(), &shared).await?,
         est: start_est(&config, ca.as_ref(), &shared).await?,
         http: start_http(&config, ra, ca.as_ref(), &shared).await?,
     };
     tracing::info!(config = %config.file.display(), "ready: {addresses}");
     let Shared { stop, tasks, .. } = shared;
-    Ok(Daemon { addresses, stop, tasks })
+    Ok(Daemon { addresses, reloader, radius, connections, stop, tasks })
 }
 
 impl Daemon {
+    /// Reads the config again and replaces what can be replaced without a restart.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the config; all is as before then.
+    pub fn reload(&self) -> Result<String, String> {
+        self.reloader.reload()
+    }
+
+    /// Serves a connection that was accepted for us on the socket of a RADIUS client, until it
+    /// ends and all that were handed over meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// The config has no such client.
+    pub async fn serve_connection(
+        &self,
+        accepted: Accepted,
+        stream: UnixStream,
+    ) -> Result<(), String> {
+        let Serving { control, services, .. } =
+            self.radius.as_ref().ok_or("the config has no [radius]")?;
+        let stop = self.stop.clone();
+        control.serve_connection(accepted, stream, services.clone(), stop).await?;
+        self.connections.close();
+        self.connections.wait().await;
+        Ok(())
+    }
+
     /// Stops: nothing new is taken, what is in flight is answered, the store is closed.
     pub async fn stop(self) {
         self.stop.cancel();
@@ -260,6 +332,8 @@ fn share(config: &Config, vault: &Arc<Vault>) -> Result<Shared, StartError> {
     let audit: Arc<dyn Audit> =
         Arc::new(FileAudit::open(&config.audit_log).map_err(io_error(audit_log))?);
     let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+    let (others, watch) = radius::others(config, &tasks, &stop)?;
+    let others = others.shared();
     let authenticator = Arc::new(Authenticator::new(Parts {
         store: store.clone(),
         vault: vault.clone(),
@@ -267,26 +341,10 @@ fn share(config: &Config, vault: &Arc<Vault>) -> Result<Shared, StartError> {
         policy: config.policy.clone(),
         pins: Arc::new(Argon2Pins),
         pin_permits: config.pin_checks,
-        upstreams: start_upstreams(&config.upstreams, &tasks, &stop)?,
+        others: others.clone(),
     }));
-    Ok(Shared { store, audit, authenticator, clock: Arc::new(SystemClock), stop, tasks })
-}
-
-fn start_upstreams(
-    settings: &[UpstreamSettings],
-    tasks: &TaskTracker,
-    stop: &CancellationToken,
-) -> Result<HashMap<String, Arc<Upstream>>, StartError> {
-    let start = |settings: &UpstreamSettings| {
-        let name = settings.name.clone();
-        let upstream = Upstream::new(settings.clone())
-            .map_err(|cause| StartError::Upstream { name: name.clone(), cause })?;
-        let upstream = Arc::new(upstream);
-        let (watched, stop) = (upstream.clone(), stop.clone());
-        tasks.spawn(async move { watched.watch(stop).await });
-        Ok((name, upstream))
-    };
-    settings.iter().map(start).collect()
+    let clock = Arc::new(SystemClock);
+    Ok(Shared { store, audit, authenticator, others, watch, clock, stop, tasks })
 }
 
 /// The CA publishes a revocation list before anything else happens.
@@ -347,16 +405,6 @@ fn renewal_source(file: &RaFile, ca: Option<&Arc<Ca>>) -> Result<Source, StartEr
     }
     let ca = ca.expect("a config that was checked has [ra.est] or [ca] beside [ra]");
     Ok(Source::Embedded(ca.clone()))
-}
-
-fn start_radius(config: &Config, shared: &Shared) -> Result<Vec<SocketAddr>, StartError> {
-    let Some(settings) = &config.radius else { return Ok(Vec::new()) };
-    let listener = RadiusListener::bind(settings.clone())?;
-    let addresses = listener.addresses();
-    let services =
-        Services { authenticator: shared.authenticator.clone(), clock: shared.clock.clone() };
-    shared.tasks.spawn(listener.serve(services, shared.stop.clone()));
-    Ok(addresses)
 }
 
 async fn start_otpce(
@@ -441,6 +489,14 @@ fn tls_of(
     file: &TlsFile,
     authority: Option<Arc<Publisher>>,
 ) -> Result<(TlsAcceptor, Examiner), StartError> {
+    let (chain, key, examiner) = tls_parts(file, authority)?;
+    let config = server_config(chain, key, &examiner, &[b"http/1.1"])?;
+    Ok((TlsAcceptor::from(config), examiner))
+}
+
+type TlsParts = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>, Examiner);
+
+fn tls_parts(file: &TlsFile, authority: Option<Arc<Publisher>>) -> Result<TlsParts, StartError> {
     let chain = certificate::for_tls(&certificate::load(&file.certificate)?);
     let anchors = certificate::for_tls(&certificate::load(&file.client_trust)?);
     let mut crls = Vec::new();
@@ -451,8 +507,7 @@ fn tls_of(
     }
     let examiner = Examiner::new(&anchors, crls)?.with_authority(authority);
     let key = FileSigner::load(&file.key)?.pkcs8()?;
-    let key = PrivateKeyDer::Pkcs8(key.expose_bytes().to_vec().into());
-    Ok((TlsAcceptor::from(server_config(chain, key, &examiner)?), examiner))
+    Ok((chain, PrivateKeyDer::Pkcs8(key.expose_bytes().to_vec().into()), examiner))
 }
 
 fn request_policy(request: &RequestFile) -> RequestPolicy {

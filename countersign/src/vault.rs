@@ -175,7 +175,7 @@ impl Seal {
         let mut sealed = clear.to_vec();
         let nonce = self.0.seal_in_place_append_tag(Aad::from(context), &mut sealed);
         let nonce = nonce.expect("the operating system gives randomness once it has started");
-        [nonce.as_ref(), &sealed].concat()
+        [&nonce.as_ref()[..], &sealed].concat()
     }
 
     /// What was sealed for this context; nothing if it was not, or by another key.
@@ -270,7 +270,10 @@ mod tests {
         let sealed = seal.seal(b"vpn", b"something");
         assert_eq!(sealed.len(), 9 + Seal::OVERHEAD);
         assert_eq!(seal.open(b"vpn", &sealed).as_deref(), Some(&b"something"[..]));
-        assert_eq!(vault().seal_for("state").open(b"vpn", &sealed).map(|clear| clear.len()), Some(9));
+        assert_eq!(
+            vault().seal_for("state").open(b"vpn", &sealed).map(|clear| clear.len()),
+            Some(9)
+        );
         let other_key = Vault::from_key(&Secret::new([8; 32])).seal_for("state");
         assert!(seal.open(b"other", &sealed).is_none());
         assert!(vault().seal_for("other").open(b"vpn", &sealed).is_none());

@@ -8,7 +8,7 @@ use axum::body::{Body, Bytes};
 use countersign::{
     app::{
         Asked,
-        authenticate::{Authenticator, Parts},
+        authenticate::{Authenticator, Others, Parts},
         countersign::Countersigner,
         issue::{Authority, Ca, Profiles},
         publish::{PublishSettings, Publisher, addresses},

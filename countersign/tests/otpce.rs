@@ -19,7 +19,7 @@ use axum::{
 };
 use countersign::{
     app::{
-        authenticate::{Authenticator, Parts},
+        authenticate::{Authenticator, Others, Parts},
         countersign::Countersigner,
     },
     client::radius::Upstream,
@@ -433,7 +433,11 @@ impl Bench {
             policy: Policy::default(),
             pins: Arc::new(NoPins),
             pin_permits: 1,
-            upstreams: HashMap::from([("otp".to_owned(), upstream)]),
+            others: Others {
+                upstreams: HashMap::from([("otp".to_owned(), upstream)]),
+                ..Others::default()
+            }
+            .shared(),
         });
         Countersigner {
             authenticator: Arc::new(authenticator),

@@ -279,7 +279,7 @@ fn around(centre: u64, before: u64, after: u64) -> RangeInclusive<u64> {
 /// An OTP that is delivered is read from a screen, whatever the hash.
 const DELIVERED: Algorithm = Algorithm::Sha1;
 /// No factor at all.
-const NOTHING: RangeInclusive<u64> = 1..=0;
+const NOTHING: RangeInclusive<u64> = RangeInclusive::new(1, 0);
 /// The last factor that can be spent; `next` must have room behind it.
 const LAST_FACTOR: u64 = u64::MAX - 1;
 

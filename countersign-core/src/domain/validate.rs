@@ -188,7 +188,7 @@ fn ask(
 
 /// The finding that decides, unless no token knows the passcode: acceptance
 /// first; among equal ones the first token.
-fn strongest<'a>(findings: &'a [Finding]) -> Option<&'a Finding> {
+fn strongest(findings: &[Finding]) -> Option<&Finding> {
     const ORDER: [Reason; 8] = [
         Reason::PasscodeCorrect,
         Reason::Resynchronised,
@@ -268,7 +268,7 @@ fn settled(
     let token = finding.map(|finding| finding.token);
     let verdict = Verdict { outcome, reason, account: Some(subject.account.id), token };
     let next = match outcome {
-        Outcome::Challenged => token.map(|token| Prior::PinRight(vec![token])),
+        Outcome::Challenged => token.map(|token| Prior::PinRight(vec![token]).into()),
         Outcome::Accepted | Outcome::Rejected | Outcome::Unavailable => None,
     };
     let delivery = finding.and_then(|finding| finding.delivery.clone()).map(Box::new);

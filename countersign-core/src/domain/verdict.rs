@@ -113,7 +113,7 @@ pub enum Decision {
         /// What must be moved first.
         change: Change,
         /// With a challenge: what will count in the next round.
-        next: Option<Prior>,
+        next: Option<Box<Prior>>,
         /// The OTP that must be sent after the move and before the verdict.
         delivery: Option<Box<Delivery>>,
     },

@@ -27,7 +27,7 @@ use aws_lc_rs::{
 };
 use countersign::{
     app::{
-        authenticate::{Authenticator, Parts},
+        authenticate::{Authenticator, Others, Parts},
         countersign::Countersigner,
         pin::Argon2Pins,
     },
@@ -219,7 +219,7 @@ async fn otpce(site: &Site) -> Otpce {
         policy: Policy::default(),
         pins: Arc::new(Argon2Pins),
         pin_permits: 1,
-        upstreams: HashMap::new(),
+        others: Others::default().shared(),
     }));
     let countersigner = Countersigner {
         authenticator,

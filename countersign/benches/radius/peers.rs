@@ -14,7 +14,7 @@ use std::{
 };
 
 use countersign::{
-    app::authenticate::{Authenticator, Parts},
+    app::authenticate::{Authenticator, Others, Parts},
     audit::FileAudit,
     clock::Clock,
     config::radius::{ClientSettings, RadiusSettings},
@@ -183,7 +183,7 @@ fn serve_countersign(directory: &Path) {
             policy,
             pins: Arc::new(NoPins),
             pin_permits: 1,
-            upstreams: HashMap::new(),
+            others: Others::default().shared(),
         });
         let listener = RadiusListener::bind(RadiusSettings {
             listen: vec![SocketAddr::from(([127, 0, 0, 1], 0))],

@@ -191,20 +191,30 @@ impl Authenticator {
     }
 }
 
+impl Others {
+    /// To be shared, and replaced while decisions are made.
+    #[must_use]
+    pub fn shared(self) -> Arc<ArcSwap<Self>> {
+        Arc::new(ArcSwap::from_pointee(self))
+    }
+}
+
 impl From<Verdict> for Answer {
     fn from(verdict: Verdict) -> Self {
         Self { verdict, challenge: None, accepted: None }
     }
 }
 
-fn answer(verdict: Verdict, next: Option<Prior>, subject: Subject<ClearSecret>) -> Answer {
+fn answer(verdict: Verdict, next: Option<Box<Prior>>, subject: Subject<ClearSecret>) -> Answer {
     let challenge = next.map(|prior| {
-        let prompt = match verdict.reason {
-            Reason::OutOfStep => Prompt::NextOtp,
-            Reason::OtpSent => Prompt::Delivered,
-            _ => Prompt::Otp,
+        let prompt = if verdict.reason == Reason::OutOfStep {
+            Prompt::NextOtp
+        } else if verdict.reason == Reason::OtpSent {
+            Prompt::Delivered
+        } else {
+            Prompt::Otp
         };
-        Box::new(Challenge { prompt, prior })
+        Box::new(Challenge { prompt, prior: *prior })
     });
     let accepted = (verdict.outcome == Outcome::Accepted).then(|| accepted(verdict, subject));
     Answer { verdict, challenge, accepted }

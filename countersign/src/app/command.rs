@@ -39,6 +39,17 @@ pub enum Command {
         /// Its serial number, hexadecimal.
         serial: String,
     },
+    /// Read the config again: RADIUS clients, realms and replies, upstreams, channels.
+    Reload,
+    /// Serve this connection as one on the socket of a RADIUS client.
+    Connect {
+        /// The client.
+        client: String,
+        /// The user at the other end.
+        user: u32,
+        /// The process at the other end.
+        process: Option<i32>,
+    },
     /// Up to `limit` issued certificates after the one of this serial number.
     Certificates {
         /// The last serial number of the page before.
@@ -80,6 +91,8 @@ pub enum Reply {
     },
     /// Revoked and published.
     Revoked,
+    /// The config was read again; what was replaced, in words.
+    Reloaded(String),
     /// A page of certificates.
     Certificates(Vec<CertificateRecord>),
 }
@@ -110,6 +123,9 @@ impl Commands {
             }
             Command::Issue(order) => self.issue(by, &order).await,
             Command::Revoke { serial } => self.revoke(by, &serial).await,
+            Command::Reload | Command::Connect { .. } => {
+                Err("the daemon is not running; `countersign serve` starts it".into())
+            }
             Command::Certificates { after, limit } => {
                 let page = self.store.certificates(after, limit.min(MAX_PAGE)).await;
                 page.map(Reply::Certificates).map_err(|error| error.to_string())

@@ -139,7 +139,8 @@ impl Countersigner {
         checked: &CheckedRequest,
         asked: &Asked,
     ) -> Result<(), Failed> {
-        let verdict = self.authenticator.authenticate(attempt(login, passcode, asked)).await;
+        let verdict =
+            self.authenticator.authenticate(attempt(login, passcode, asked)).await.verdict;
         let response = match verdict.outcome {
             Outcome::Accepted if verdict.account == Some(checked.account()) => return Ok(()),
             Outcome::Accepted => return Err(other("3", &"the name moved to another account")),

@@ -38,7 +38,7 @@ pub async fn execute(context: &Context, command: Command) -> anyhow::Result<Repl
 pub async fn administer(context: &Context, request: AdminRequest) -> anyhow::Result<AdminReply> {
     match execute(context, Command::Admin(request)).await? {
         Reply::Admin(reply) => Ok(*reply),
-        Reply::Issued { .. } | Reply::Revoked | Reply::Certificates(_) => {
+        Reply::Issued { .. } | Reply::Revoked | Reply::Reloaded(_) | Reply::Certificates(_) => {
             bail!("the daemon answered something else; is it of another version?")
         }
     }

@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 use crate::{
     config::{Config, ConfigError},
     exit::Exit,
+    listener::inherited::Inherited,
 };
 
 pub mod account;
@@ -19,6 +20,7 @@ pub mod input;
 pub mod login;
 pub mod output;
 pub mod pages;
+pub mod reload;
 pub mod serve;
 pub mod token;
 
@@ -42,6 +44,7 @@ enum Command {
     Init(init::Init),
     Check(check::Check),
     Serve(serve::Serve),
+    Reload(reload::Reload),
     Login(Box<login::Login>),
     Account(account::Account),
     Token(token::Token),
@@ -94,13 +97,20 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 impl Command {
     fn run(self, context: &Context) -> anyhow::Result<Exit> {
+        // Before there are threads, for the environment is cleared of them.
+        let inherited = if matches!(self, Self::Serve(_)) {
+            Inherited::from_environment()
+        } else {
+            Inherited::default()
+        };
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         runtime.block_on(async {
             match self {
                 Self::Demo(command) => command.run(context).await,
                 Self::Init(command) => command.run(context).await,
                 Self::Check(command) => command.run(context).await,
-                Self::Serve(command) => command.run(context).await,
+                Self::Serve(command) => command.run(context, inherited).await,
+                Self::Reload(command) => command.run(context).await,
                 Self::Login(command) => command.run(context).await,
                 Self::Account(command) => command.run(context).await,
                 Self::Token(command) => command.run(context).await,

@@ -1,16 +1,43 @@
 //! `countersign serve`: run every listener the config names.
 
+use std::{
+    io::{self, IsTerminal},
+    os::fd::AsFd,
+};
+
+use anyhow::{Context as _, bail};
 use clap::Args;
+use socket2::Socket;
+use tokio::net::UnixStream;
 
 use super::Context;
-use crate::{exit::Exit, harden, log, run};
+use crate::{
+    app::command::Command,
+    client::control::{ControlError, hand_over},
+    config::Config,
+    exit::Exit,
+    harden,
+    listener::{inherited::Inherited, radius::Accepted},
+    log, run,
+};
 
 /// Run every listener the config names
 ///
 /// Ends at SIGTERM or SIGINT: listeners take nothing new, requests in flight are
-/// answered, then the program exits.
+/// answered, then the program exits. SIGHUP and `countersign reload` read the config
+/// again: RADIUS clients, secrets, realms, replies, upstreams and delivery channels
+/// are replaced without losing a packet; a config with a mistake changes nothing.
+///
+/// Sockets that systemd opened (socket units) are used where the config has their
+/// address or path.
 #[derive(Debug, Args)]
-pub struct Serve {}
+#[command(after_help = EXAMPLES)]
+pub struct Serve {
+    /// Serve one connection that was accepted on the socket of this RADIUS client (systemd
+    /// `Accept=yes`, or `StandardInput=socket`), then end
+    #[arg(long, value_name = "CLIENT")]
+    inetd: Option<String>,
+}
 
 impl Serve {
     /// Starts the daemon and waits for the signal to stop.
@@ -18,27 +45,117 @@ impl Serve {
     /// # Errors
     ///
     /// A part cannot be started; the error says which and why.
-    pub async fn run(self, context: &Context) -> anyhow::Result<Exit> {
+    pub async fn run(self, context: &Context, inherited: Inherited) -> anyhow::Result<Exit> {
         let config = context.load_config()?;
         log::start(&config.log);
         if let Err(error) = harden::keep_memory_private() {
             tracing::warn!(%error, "core dumps of the daemon cannot be prevented");
         }
-        let daemon = run::start(config).await?;
-        wait_for_signal().await?;
+        if let Some(client) = self.inetd {
+            return connection(config, client, inherited).await;
+        }
+        let daemon = run::start(config, inherited).await?;
+        signals(&daemon).await?;
         daemon.stop().await;
         Ok(Exit::Success)
     }
 }
 
-async fn wait_for_signal() -> std::io::Result<()> {
+/// Returns at the signal to stop; reloads at each signal to reload.
+async fn signals(daemon: &run::Daemon) -> io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
 
-    let (mut terminate, mut interrupt) =
-        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    tokio::select! {
-        _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
-        _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
+    let (mut terminate, mut interrupt, mut hangup) = (
+        signal(SignalKind::terminate())?,
+        signal(SignalKind::interrupt())?,
+        signal(SignalKind::hangup())?,
+    );
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => {
+                tracing::info!("SIGTERM: stopping");
+                return Ok(());
+            }
+            _ = interrupt.recv() => {
+                tracing::info!("SIGINT: stopping");
+                return Ok(());
+            }
+            // The result is in the log.
+            _ = hangup.recv() => drop(daemon.reload()),
+        }
     }
-    Ok(())
 }
+
+/// One connection: handed over to the daemon if one is running, or else served here, and with
+/// it those of other processes that find this one running.
+async fn connection(
+    config: Config,
+    client: String,
+    mut inherited: Inherited,
+) -> anyhow::Result<Exit> {
+    let socket = match inherited.take_connection() {
+        Some(socket) => socket,
+        None => standard_input()?,
+    };
+    socket.set_nonblocking(true)?;
+    let mut stream =
+        UnixStream::from_std(socket.into()).context("the connection is no UNIX stream socket")?;
+    let credentials = stream.peer_cred()?;
+    let (user, process) = (credentials.uid(), credentials.pid());
+    let command = Command::Connect { client: client.clone(), user, process };
+    let control = config.control_socket.clone();
+    match hand_over(&control, &command).await {
+        Err(ControlError::NotRunning) => {}
+        Ok(mut daemon) => {
+            tokio::io::copy_bidirectional(&mut stream, &mut daemon).await?;
+            return Ok(Exit::Success);
+        }
+        Err(error) => return Err(error.into()),
+    }
+    match run::start(without_listeners(config), Inherited::default()).await {
+        Ok(daemon) => {
+            let served = daemon.serve_connection(Accepted { client, user, process }, stream).await;
+            daemon.stop().await;
+            served.map_err(anyhow::Error::msg)?;
+        }
+        // Another process was first; it takes this connection, too.
+        Err(error) => {
+            let Ok(mut daemon) = hand_over(&control, &command).await else {
+                return Err(error.into());
+            };
+            tokio::io::copy_bidirectional(&mut stream, &mut daemon).await?;
+        }
+    }
+    Ok(Exit::Success)
+}
+
+fn standard_input() -> anyhow::Result<Socket> {
+    let input = io::stdin();
+    if input.is_terminal() {
+        bail!(
+            "--inetd wants an accepted connection as file descriptor 3 (LISTEN_FDS=1) or as \
+             standard input; systemd starts it with a socket unit with Accept=yes"
+        );
+    }
+    let descriptor = input.as_fd().try_clone_to_owned()?;
+    let socket = Socket::from(descriptor);
+    socket.peer_addr().context("standard input is no connected socket")?;
+    Ok(socket)
+}
+
+/// The same config with nothing to listen on: what comes is handed over.
+fn without_listeners(mut config: Config) -> Config {
+    if let Some(radius) = &mut config.radius {
+        radius.listen.clear();
+        radius.listen_tcp.clear();
+        radius.sockets.clear();
+        radius.tls = None;
+    }
+    Config { otpce: None, ra: None, est: None, http: None, ..config }
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  countersign serve
+  countersign serve --inetd kdc         one connection of a KDC, started by systemd
+  systemctl reload countersign          the same as `countersign reload`";

@@ -43,25 +43,53 @@ pub async fn call<Request: Serialize, Reply: DeserializeOwned>(
     path: &Path,
     request: &Request,
 ) -> Result<Reply, ControlError> {
-    let unusable = |cause| ControlError::Unusable { path: path.display().to_string(), cause };
-    let stream = UnixStream::connect(path).await.map_err(|cause| {
-        let nobody = [io::ErrorKind::NotFound, io::ErrorKind::ConnectionRefused];
-        if nobody.contains(&cause.kind()) { ControlError::NotRunning } else { unusable(cause) }
-    })?;
-    let line = exchange(stream, request).await.map_err(unusable)?;
+    let mut stream = connect(path).await?;
+    let line = exchange(&mut stream, request).await.map_err(|cause| unusable(path, cause))?;
     let answer: Result<Reply, String> =
-        serde_json::from_str(&line).map_err(|error| unusable(error.into()))?;
+        serde_json::from_str(&line).map_err(|error| unusable(path, error.into()))?;
     answer.map_err(ControlError::Refused)
 }
 
+/// Sends a request after which the connection is used for something else.
+///
+/// # Errors
+///
+/// The daemon is not running, cannot be reached, or refuses.
+pub async fn hand_over<Request: Serialize>(
+    path: &Path,
+    request: &Request,
+) -> Result<UnixStream, ControlError> {
+    let mut stream = connect(path).await?;
+    let line = exchange(&mut stream, request).await.map_err(|cause| unusable(path, cause))?;
+    let answer: Result<(), String> =
+        serde_json::from_str(&line).map_err(|error| unusable(path, error.into()))?;
+    answer.map(|()| stream).map_err(ControlError::Refused)
+}
+
+async fn connect(path: &Path) -> Result<UnixStream, ControlError> {
+    UnixStream::connect(path).await.map_err(|cause| {
+        let nobody = [io::ErrorKind::NotFound, io::ErrorKind::ConnectionRefused];
+        if nobody.contains(&cause.kind()) {
+            ControlError::NotRunning
+        } else {
+            unusable(path, cause)
+        }
+    })
+}
+
+fn unusable(path: &Path, cause: io::Error) -> ControlError {
+    ControlError::Unusable { path: path.display().to_string(), cause }
+}
+
 async fn exchange<Request: Serialize>(
-    mut stream: UnixStream,
+    stream: &mut UnixStream,
     request: &Request,
 ) -> io::Result<String> {
     let mut line = zeroize::Zeroizing::new(serde_json::to_vec(request)?);
     line.push(b'\n');
     stream.write_all(&line).await?;
     let mut reply = String::new();
+    // Nothing follows the line before we send more.
     BufReader::new(stream).read_line(&mut reply).await?;
     Ok(reply)
 }

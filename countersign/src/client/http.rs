@@ -113,7 +113,6 @@ pub enum HttpError {
     },
 }
 
-
 impl HttpsClient {
     /// A client that trusts servers whose certificates chain to `anchors`.
     ///
@@ -230,25 +229,6 @@ impl HttpsClient {
         let stream = self.connector.connect(name, stream).await.map_err(|error| explain(&error))?;
         speak(stream).await
     }
-}
-
-/// How we behave in a TLS handshake.
-///
-/// # Errors
-///
-/// Certificate and key do not fit each other.
-pub(super) fn client_config(
-    roots: RootCertStore,
-    identity: Option<&Identity>,
-) -> Result<ClientConfig, ClientError> {
-    let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(ClientError::TrustAnchors)?
-        .with_root_certificates(roots);
-    let Some(identity) = identity else { return Ok(builder.with_no_client_auth()) };
-    let key = PrivatePkcs8KeyDer::from(identity.key.expose().clone());
-    let chain = certificate::for_tls(&identity.chain);
-    builder.with_client_auth_cert(chain, PrivateKeyDer::from(key)).map_err(ClientError::Identity)
 }
 
 async fn speak<S>(stream: S) -> Result<SendRequest<RequestBody>, String>

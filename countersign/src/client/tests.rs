@@ -71,7 +71,7 @@ impl Pki {
         let Identity { chain, key } = self.identity("server");
         let chain = certificate::for_tls(&chain);
         let key = rustls::pki_types::PrivatePkcs8KeyDer::from(key.expose().clone()).into();
-        TlsAcceptor::from(server_config(chain, key, &self.examiner()).unwrap())
+        TlsAcceptor::from(server_config(chain, key, &self.examiner(), &[b"http/1.1"]).unwrap())
     }
 
     fn identity(&self, name: &str) -> Identity {

@@ -212,6 +212,26 @@ fn check_sections(config: &Config) -> Result<(), Wrong> {
     if config.radius.is_none() && config.otpce.is_none() && config.est.is_none() {
         return wrong("radius", "there is no listener at all; add [radius], [otpce] or [est]");
     }
+    if let Some(radius) = &config.radius {
+        check_routes(radius, &config.upstreams)?;
+    }
+    Ok(())
+}
+
+/// What is sent on has somewhere to go.
+fn check_routes(radius: &RadiusSettings, upstreams: &[UpstreamSettings]) -> Result<(), Wrong> {
+    let clients = radius.rules.clients.iter();
+    let clients = clients.map(|client| (format!("client.{}", client.name), &client.upstream));
+    let realms = radius.rules.realms.iter();
+    let realms = realms.map(|realm| (format!("realm.{:?}", realm.name), &realm.upstream));
+    for (place, upstream) in clients.chain(realms) {
+        if let Some(name) = upstream
+            && !upstreams.iter().any(|upstream| upstream.name == *name)
+        {
+            let cause = format!("there is no [upstream.{name}] to send requests on to");
+            return wrong(format!("radius.{place}.upstream"), cause);
+        }
+    }
     Ok(())
 }
 

@@ -17,6 +17,8 @@ pub struct RadiusSettings {
     pub listen_tcp: Vec<SocketAddr>,
     /// RADIUS over TLS (RFC 6614).
     pub tls: Option<RadSecSettings>,
+    /// UNIX stream sockets, each of one client.
+    pub sockets: Vec<SocketSettings>,
     /// What a reload replaces.
     pub rules: RadiusRules,
 }
@@ -147,6 +149,15 @@ impl ClientSettings {
             deadline: None,
             upstream: None,
             reply: Vec::new(),
+        }
+    }
+
+    /// Its socket, if that is its way in.
+    #[must_use]
+    pub fn socket(&self) -> Option<&SocketSettings> {
+        match &self.source {
+            Source::Socket(socket) => Some(socket),
+            Source::Network(_) | Source::Certificate(_) => None,
         }
     }
 

@@ -161,12 +161,14 @@ pub(super) fn check_radius(file: RadiusFile, base: &Path) -> Result<RadiusSettin
         upstream: realm.upstream,
         strip: realm.strip_realm,
     });
+    let clients = clients.collect::<Result<Vec<_>, _>>()?;
     let settings = RadiusSettings {
         listen: file.listen,
         listen_tcp: file.listen_tcp,
         tls: file.tls.map(|tls| check_tls(tls, base)),
+        sockets: clients.iter().filter_map(ClientSettings::socket).cloned().collect(),
         rules: RadiusRules {
-            clients: clients.collect::<Result<_, _>>()?,
+            clients,
             realms: realms.collect(),
             accounting: file.accounting == Accounting::Answer,
             reply: check_replies("radius", file.reply, &dictionary)?,
@@ -178,10 +180,9 @@ pub(super) fn check_radius(file: RadiusFile, base: &Path) -> Result<RadiusSettin
 
 /// Every client has a way in, and there is a way in at all.
 fn check_ways_in(settings: &RadiusSettings) -> Result<(), Wrong> {
-    let RadiusSettings { listen, listen_tcp, tls, rules } = settings;
-    let is_socket = |client: &ClientSettings| matches!(client.source, Source::Socket(_));
-    let is_there = !listen.is_empty() || !listen_tcp.is_empty() || tls.is_some();
-    if !is_there && !rules.clients.iter().any(is_socket) {
+    let RadiusSettings { listen, listen_tcp, tls, sockets, rules } = settings;
+    let is_there = !listen.is_empty() || !listen_tcp.is_empty() || !sockets.is_empty();
+    if !is_there && tls.is_none() {
         return wrong("radius.listen", "it names no address, for instance \"0.0.0.0:1812\"");
     }
     for client in &rules.clients {
@@ -213,11 +214,13 @@ fn check_client(
         return wrong(format!("{key}.reply"), cause);
     }
     let grace = file.retry_grace.map_or(0, Span::as_seconds);
-    let Some(retry_grace) = u32::try_from(grace).ok().filter(|seconds| *seconds <= MAX_GRACE) else {
+    let Some(retry_grace) = u32::try_from(grace).ok().filter(|seconds| *seconds <= MAX_GRACE)
+    else {
         return wrong(format!("{key}.retry-grace"), format!("it is longer than {MAX_GRACE} s"));
     };
     let deadline = file.deadline.map(duration).or(file.kdc.then_some(KDC_DEADLINE));
-    let probe = |probe: ProbeFile| ProbeUser { name: probe.user, password: octets(&probe.password) };
+    let probe =
+        |probe: ProbeFile| ProbeUser { name: probe.user, password: octets(&probe.password) };
     Ok(ClientSettings {
         is_kdc: file.kdc,
         require_message_authenticator: file.require_message_authenticator.unwrap_or(!file.kdc),
@@ -250,15 +253,20 @@ fn check_source(key: &str, file: &ClientFile, base: &Path) -> Result<Source, Wro
 
 fn check_socket(key: &str, file: &ClientFile, path: PathBuf) -> Result<SocketSettings, Wrong> {
     if path.as_os_str().len() > MAX_SOCKET_PATH {
-        let cause = format!("the path is longer than {MAX_SOCKET_PATH} octets, which no socket has");
+        let cause =
+            format!("the path is longer than {MAX_SOCKET_PATH} octets, which no socket has");
         return wrong(format!("{key}.socket"), cause);
     }
     let mode = file.socket_mode.as_deref().unwrap_or("0600");
     let Some(mode) = u32::from_str_radix(mode, 8).ok().filter(|mode| *mode <= 0o777) else {
-        return wrong(format!("{key}.socket-mode"), format!("{mode:?} is no mode such as \"0660\""));
+        return wrong(
+            format!("{key}.socket-mode"),
+            format!("{mode:?} is no mode such as \"0660\""),
+        );
     };
     let group = file.socket_group.as_deref().map(|name| group_id(key, name)).transpose()?;
-    let users = file.socket_users.iter().map(|name| user_id(key, name)).collect::<Result<_, _>>()?;
+    let users =
+        file.socket_users.iter().map(|name| user_id(key, name)).collect::<Result<_, _>>()?;
     Ok(SocketSettings { path, mode, group, users })
 }
 

@@ -45,8 +45,8 @@ fn the_template_is_a_config_and_leaves_nothing_open() {
     assert!(!open, "{text}");
     let config = load(&text).unwrap();
     let radius = config.radius.unwrap();
-    assert_eq!(radius.clients[0].secret.expose(), b"correct horse");
-    assert!(radius.clients[0].require_message_authenticator);
+    assert_eq!(radius.rules.clients[0].secret.expose(), b"correct horse");
+    assert!(radius.rules.clients[0].require_message_authenticator);
     assert_eq!(config.otpce.unwrap().issuing_ca, [r"otp.example.com:8444\Example CA"]);
     assert_eq!(config.policy.lockout.lock_time, 900);
 }

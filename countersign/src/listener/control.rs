@@ -2,7 +2,8 @@
 //!
 //! Who may use it is decided by the kernel's word about the peer: root, or the
 //! user that the daemon runs as. One connection carries one request and one
-//! reply, each a line of JSON; the reply is `{"Ok": …}` or `{"Err": "why"}`.
+//! reply, each a line of JSON; the reply is `{"Ok": …}` or `{"Err": "why"}`. After some
+//! requests the connection is handed over and carries something else.
 
 use std::{io, os::unix::fs::PermissionsExt, path::Path, sync::Arc, time::Duration};
 
@@ -13,8 +14,6 @@ use tokio::{
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
-
-use crate::app::command::{Command, Commands, Reply};
 
 /// What carries out requests from the local socket.
 pub trait Control: Send + Sync + 'static {
@@ -29,15 +28,16 @@ pub trait Control: Send + Sync + 'static {
         by: String,
         request: Self::Request,
     ) -> impl Future<Output = Result<Self::Reply, String>> + Send;
-}
 
-impl Control for Commands {
-    type Request = Command;
-    type Reply = Reply;
+    /// Whether the connection is to be used for something else after the reply to this request.
+    fn is_handover(&self, request: &Self::Request) -> bool;
 
-    async fn execute(&self, by: String, command: Command) -> Result<Reply, String> {
-        Self::execute(self, &by, command).await
-    }
+    /// Uses the connection for what the request says.
+    fn take_over(
+        &self,
+        request: Self::Request,
+        stream: UnixStream,
+    ) -> impl Future<Output = ()> + Send;
 }
 
 /// Binds the socket, readable and writable by its owner only.
@@ -68,14 +68,20 @@ pub async fn serve<C: Control>(listener: UnixListener, control: Arc<C>, stop: Ca
         let Ok((stream, _)) = accepted else { continue };
         let control = control.clone();
         tokio::spawn(async move {
-            if let Ok(Err(error)) = timeout(REQUEST_TIME, connection(stream, &*control)).await {
-                tracing::debug!(%error, "control connection ended");
+            match timeout(REQUEST_TIME, connection(stream, &*control)).await {
+                Ok(Ok(Some((request, stream)))) => control.take_over(request, stream).await,
+                Ok(Err(error)) => tracing::debug!(%error, "control connection ended"),
+                Ok(Ok(None)) | Err(_) => {}
             }
         });
     }
 }
 
-async fn connection<C: Control>(stream: UnixStream, control: &C) -> io::Result<()> {
+/// The request and the connection, if that is handed over.
+async fn connection<C: Control>(
+    stream: UnixStream,
+    control: &C,
+) -> io::Result<Option<(C::Request, UnixStream)>> {
     let uid = stream.peer_cred()?.uid();
     let mut stream = BufReader::new(stream);
     if uid != 0 && uid != rustix::process::geteuid().as_raw() {
@@ -83,13 +89,19 @@ async fn connection<C: Control>(stream: UnixStream, control: &C) -> io::Result<(
     }
     let mut line = zeroize::Zeroizing::new(String::new());
     (&mut stream).take(MAX_REQUEST).read_line(&mut line).await?;
-    let reply = match serde_json::from_str(&line) {
+    let request: Result<C::Request, _> = serde_json::from_str(&line);
+    let reply = match request {
+        Ok(request) if control.is_handover(&request) => {
+            stream.write_all(b"{\"Ok\":null}\n").await?;
+            return Ok(Some((request, stream.into_inner())));
+        }
         Ok(request) => control.execute(format!("uid {uid}"), request).await,
         Err(error) => Err(format!("the daemon does not understand the request: {error}")),
     };
     let mut reply = serde_json::to_vec(&reply)?;
     reply.push(b'\n');
-    stream.write_all(&reply).await
+    stream.write_all(&reply).await?;
+    Ok(None)
 }
 
 /// Octets of the longest request.
@@ -100,7 +112,7 @@ const REQUEST_TIME: Duration = Duration::from_secs(60);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::control::{ControlError, call};
+    use crate::client::control::{ControlError, call, hand_over};
 
     struct Echo;
 
@@ -110,6 +122,14 @@ mod tests {
 
         async fn execute(&self, by: String, request: u32) -> Result<String, String> {
             if request == 0 { Err("nothing to do".into()) } else { Ok(format!("{by} {request}")) }
+        }
+
+        fn is_handover(&self, request: &u32) -> bool {
+            *request == 99
+        }
+
+        async fn take_over(&self, request: u32, mut stream: UnixStream) {
+            let _ = stream.write_u32(request).await;
         }
     }
 
@@ -129,6 +149,8 @@ mod tests {
         assert_eq!(refused.to_string(), "nothing to do");
         let foreign = call::<_, String>(&path, &"text").await.unwrap_err();
         assert!(foreign.to_string().contains("does not understand"), "{foreign}");
+        let mut handed: UnixStream = hand_over(&path, &99_u32).await.unwrap();
+        assert_eq!(handed.read_u32().await.unwrap(), 99);
         stop.cancel();
         served.await.unwrap();
 

@@ -18,8 +18,12 @@ impl Inherited {
     #[must_use]
     pub fn from_environment() -> Self {
         let mut handed = ListenFd::from_env();
-        let kinds =
-            [(Domain::UNIX, Type::STREAM), (Domain::IPV4, Type::STREAM), (Domain::IPV4, Type::DGRAM)];
+        let kinds = [
+            (Domain::UNIX, Type::STREAM),
+            (Domain::IPV4, Type::STREAM),
+            (Domain::IPV4, Type::DGRAM),
+        ];
+        let count = handed.len();
         let take = |index| {
             kinds.iter().find_map(|(domain, kind)| {
                 // IPv6 passes as IPv4 here.
@@ -27,7 +31,7 @@ impl Inherited {
                 taken.ok().flatten()
             })
         };
-        Self((0..handed.len()).filter_map(take).collect())
+        Self((0..count).filter_map(take).collect())
     }
 
     /// The socket that listens on a path.

@@ -13,8 +13,9 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use self::{
-    accept::{Front, RadSec, unix_peer},
+    accept::{Front, RadSec},
     handler::Common,
+    peer::Peer,
     udp::Loop,
 };
 pub use self::{
@@ -26,7 +27,7 @@ use super::{inherited::Inherited, tls::Examiner};
 use crate::{
     app::{accounting::Recorder, authenticate::Authenticator, proxy::Proxy},
     clock::Clock,
-    config::radius::{RadiusRules, RadiusSettings, Source, VersionPolicy},
+    config::radius::{RadiusRules, RadiusSettings, VersionPolicy},
     vault::Vault,
 };
 
@@ -80,6 +81,17 @@ pub struct TlsServices {
     pub version: VersionPolicy,
 }
 
+/// A connection that somebody else has accepted.
+#[derive(Debug, Clone)]
+pub struct Accepted {
+    /// The client on whose socket.
+    pub client: String,
+    /// The user at the other end.
+    pub user: u32,
+    /// The process at the other end.
+    pub process: Option<i32>,
+}
+
 /// Replaces the rules of a listener that is running, and takes connections for it.
 #[derive(Clone)]
 pub struct RadiusControl(Arc<Common>);
@@ -113,20 +125,13 @@ impl RadiusListener {
         state_valid: u32,
         inherited: &mut Inherited,
     ) -> Result<Self, BindError> {
-        let RadiusSettings { listen, listen_tcp, tls: radsec, rules } = settings;
-        let sockets: Vec<_> = rules
-            .clients
-            .iter()
-            .filter_map(|client| match &client.source {
-                Source::Socket(socket) => Some(socket.clone()),
-                Source::Network(_) | Source::Certificate(_) => None,
-            })
-            .collect();
+        let RadiusSettings { listen, listen_tcp, tls: radsec, sockets, rules } = settings;
         let common = Arc::new(Common::new(Rules::new(rules)?, vault, state_valid));
         let refused = |object: String| move |cause| BindError::Socket { object, cause };
         let mut loops = Vec::new();
         for address in listen {
-            let bound = socket::udp(address, inherited).map_err(refused(format!("UDP {address}")))?;
+            let bound =
+                socket::udp(address, inherited).map_err(refused(format!("UDP {address}")))?;
             loops.extend(bound.into_iter().map(|socket| Loop::new(socket, common.clone())));
         }
         let mut tcp = Vec::new();
@@ -223,24 +228,27 @@ impl RadiusControl {
         Ok(())
     }
 
-    /// Serves a connection that somebody else has accepted on a client's socket.
+    /// Serves a connection that somebody else has accepted on a client's socket, of this user
+    /// and process, until it ends or `stop`.
     ///
     /// # Errors
     ///
-    /// The client has no socket, or the user at the other end may not use it.
+    /// The client has no socket, or the user may not use it.
     pub async fn serve_connection(
         &self,
-        client: &str,
+        accepted: Accepted,
         stream: UnixStream,
         services: Services,
         stop: CancellationToken,
     ) -> Result<(), String> {
-        let socket = self.0.rules.load().socket_of(client).ok_or_else(|| {
-            format!("the config has no [radius.client.{client}] with a socket")
-        })?;
-        let Some(peer) = unix_peer(&stream, Arc::from(socket.path), &socket.users) else {
-            return Err(format!("the user at the other end is not in socket-users of {client}"));
-        };
+        let Accepted { client, user, process } = accepted;
+        let socket = self.0.rules.load().socket_of(&client);
+        let socket = socket
+            .ok_or_else(|| format!("the config has no [radius.client.{client}] with a socket"))?;
+        if !accept::may_connect(user, &socket.users) {
+            return Err(format!("user {user} is not among socket-users of {client}"));
+        }
+        let peer = Peer::Unix { path: Arc::from(socket.path), user, process };
         stream::serve(stream, peer, self.0.clone(), services, stop).await;
         Ok(())
     }

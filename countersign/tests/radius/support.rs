@@ -8,7 +8,7 @@ use std::{
 };
 
 use countersign::{
-    app::authenticate::{Authenticator, Parts},
+    app::authenticate::{Authenticator, Others, Parts},
     audit::MemoryAudit,
     client::radius::Upstream,
     clock::ManualClock,
@@ -79,7 +79,11 @@ pub(crate) async fn authenticator(upstream: Option<Upstream>) -> Arc<Authenticat
         policy: Policy::default(),
         pins: Arc::new(NoPins),
         pin_permits: 1,
-        upstreams: upstreams.into_iter().collect::<HashMap<_, _>>(),
+        others: Others {
+            upstreams: upstreams.into_iter().collect::<HashMap<_, _>>(),
+            ..Others::default()
+        }
+        .shared(),
     }))
 }
 

@@ -128,12 +128,10 @@ fn asked_for(
     let passcode = attempt.passcode.expose_bytes();
     let is_delivered = matches!(holding.token.kind, TokenKind::Delivered { .. });
     let asked = match &holding.token.pin {
-        Some(_)
-            if !is_delivered && !(policy.challenge.pin_first && attempt.terms.may_challenge) =>
-        {
-            false
+        Some(hash) if is_delivered || policy.challenge.pin_first && attempt.terms.may_challenge => {
+            pins.matches(hash, passcode)
         }
-        Some(hash) => pins.matches(hash, passcode),
+        Some(_) => false,
         None => is_delivered && (passcode.is_empty() || is_word(passcode, policy)),
     };
     asked.then(|| match is_delivered {

@@ -56,7 +56,7 @@ impl Desk {
             policy: Policy::default(),
             pins: Arc::new(Argon2Pins),
             pin_permits: 1,
-            upstreams: [].into(),
+            others: authenticate::Others::default().shared(),
         });
         let admin = Admin::new(Parts {
             store,
@@ -106,7 +106,7 @@ impl Desk {
             at: crate::clock::Clock::now(&*self.clock),
             terms: Terms::default(),
         };
-        self.door.authenticate(attempt).await.reason
+        self.door.authenticate(attempt).await.verdict.reason
     }
 
     /// What the audit log has: action and object.

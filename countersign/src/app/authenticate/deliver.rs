@@ -31,7 +31,7 @@ impl Authenticator {
         delivery: &Delivery,
         change: Change,
         verdict: Verdict,
-        next: Option<Prior>,
+        next: Option<Box<Prior>>,
         subject: Subject<ClearSecret>,
     ) -> Answer {
         let Err(error) = self.send(delivery, &subject.account).await else {

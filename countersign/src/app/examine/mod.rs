@@ -18,6 +18,7 @@ use crate::{
 };
 
 mod certificates;
+mod clients;
 mod radius;
 
 /// One sentence about one object.
@@ -199,10 +200,14 @@ fn examine_addresses(config: &Config, running: bool, findings: &mut Findings) {
         let bound = std::net::UdpSocket::bind(address).map(drop);
         report_address("radius.listen", *address, running, bound, findings);
     }
+    let tcp = config.radius.iter().flat_map(|radius| &radius.listen_tcp);
+    let tcp = tcp.map(|address| ("radius.listen-tcp", address));
+    let tls = config.radius.iter().filter_map(|radius| radius.tls.as_ref());
+    let tls = tls.flat_map(|tls| &tls.listen).map(|address| ("radius.tls.listen", address));
     let otpce = config.otpce.iter().flat_map(|otpce| &otpce.listen).map(|a| ("otpce.listen", a));
     let est = config.est.iter().flat_map(|est| &est.listen).map(|a| ("est.listen", a));
     let http = config.http.iter().flat_map(|http| &http.listen).map(|a| ("http.listen", a));
-    for (key, address) in otpce.chain(est).chain(http) {
+    for (key, address) in tcp.chain(tls).chain(otpce).chain(est).chain(http) {
         let bound = std::net::TcpListener::bind(address).map(drop);
         report_address(key, *address, running, bound, findings);
     }

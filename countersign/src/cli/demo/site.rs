@@ -48,6 +48,7 @@ use crate::{
         upstream::{ServerSettings, UpstreamSettings, UserNameFormat},
     },
     init::{Plan, init},
+    listener::inherited::Inherited,
     log,
     run::{self, Daemon},
     signer::file::{FileSigner, KeySpec},
@@ -92,7 +93,7 @@ impl Site {
     pub(super) async fn serve(&self, story: &mut Story) -> anyhow::Result<Daemon> {
         let config = Config::load(&self.config())?;
         log::start(&config.log);
-        let daemon = run::start(config).await?;
+        let daemon = run::start(config, Inherited::default()).await?;
         let Ports { radius, otpce, est, http } = self.ports;
         story.chapter("The daemon, as `countersign serve` runs it")?;
         story.line(&format!("  RADIUS   127.0.0.1:{radius}, UDP"))?;

@@ -22,7 +22,7 @@ use tokio_rustls::TlsConnector;
 use super::{connection::Connection, question::Dialect};
 use crate::{
     certificate::{self, FileError},
-    client::tls::{ClientError, Identity, client_config, roots_of, explain},
+    client::tls::{ClientError, Identity, client_config, explain, roots_of},
     config::upstream::{HostPort, Radius11, UpstreamTls},
 };
 

@@ -1,13 +1,6 @@
 //! Connections as they come: TCP, TLS, UNIX. Taking one never waits for another.
 
-use std::{
-    future::Future,
-    io,
-    net::SocketAddr,
-    path::Path,
-    sync::Arc,
-    time::Duration,
-};
+use std::{future::Future, io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use rustls::ServerConfig;
 use tokio::{
@@ -88,11 +81,8 @@ impl Front {
     }
 
     /// Takes connections until it is stopped, then waits for what is under way.
-    async fn accept<T, A, S>(
-        &self,
-        accept: impl Fn() -> A,
-        begin: impl Fn(T) -> Option<S>,
-    ) where
+    async fn accept<T, A, S>(&self, accept: impl Fn() -> A, begin: impl Fn(T) -> Option<S>)
+    where
         A: Future<Output = io::Result<T>>,
         S: Future<Output = ()> + Send + 'static,
     {
@@ -138,9 +128,7 @@ impl Front {
             Some(name) if name == ALPN_RADIUS_1_1 => Version::V1_1,
             Some(_) | None => Version::Historic,
         };
-        let shown = radsec
-            .examiner
-            .examine(session.peer_certificates(), self.services.clock.now());
+        let shown = radsec.examiner.examine(session.peer_certificates(), self.services.clock.now());
         let names = match &shown {
             ClientCertificate::Trusted(machine) => machine.names(),
             ClientCertificate::Absent | ClientCertificate::Refused(_) => {
@@ -175,18 +163,23 @@ impl Front {
 }
 
 /// The peer of a connection; nobody if the user may not connect. The kernel's word counts.
-pub(super) fn unix_peer(stream: &UnixStream, path: Arc<Path>, users: &[u32]) -> Option<Peer> {
+fn unix_peer(stream: &UnixStream, path: Arc<Path>, users: &[u32]) -> Option<Peer> {
     let credentials = stream.peer_cred().ok()?;
     let user = credentials.uid();
-    let may_connect = match users {
-        [] => user == 0 || user == rustix::process::geteuid().as_raw(),
-        users => users.contains(&user),
-    };
     let peer = Peer::Unix { path, user, process: credentials.pid() };
+    let may_connect = may_connect(user, users);
     if !may_connect {
         tracing::debug!(%peer, "this user may not connect");
     }
     may_connect.then_some(peer)
+}
+
+/// Whether a user may use a socket that is for these.
+pub(super) fn may_connect(user: u32, users: &[u32]) -> bool {
+    match users {
+        [] => user == 0 || user == rustix::process::geteuid().as_raw(),
+        users => users.contains(&user),
+    }
 }
 
 /// Of one listener.

@@ -8,7 +8,7 @@ use super::rules::Client;
 
 /// The clients of a listener that are known by their addresses.
 #[derive(Debug)]
-pub struct Clients {
+pub(super) struct Clients {
     /// By the length of their prefixes, the longest first.
     by_length: Vec<(u8, HashMap<IpNet, Arc<Client>>)>,
 }
@@ -61,7 +61,6 @@ impl Clients {
 mod tests {
     use countersign_core::secret::Secret;
 
-    use super::*;
     use crate::{
         config::radius::{ClientSettings, RadiusRules, Source},
         listener::radius::rules::{Rules, Twins},
@@ -106,8 +105,7 @@ mod tests {
 
     #[test]
     fn two_clients_cannot_have_the_same_network() {
-        let error =
-            rules(&[("a", "10.0.0.0/8"), ("b", "10.9.9.9/8")]).err().unwrap();
+        let error = rules(&[("a", "10.0.0.0/8"), ("b", "10.9.9.9/8")]).err().unwrap();
         assert_eq!(
             error.to_string(),
             "the RADIUS clients a and b both have the network 10.0.0.0/8; remove one"

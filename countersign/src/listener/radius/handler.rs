@@ -116,8 +116,9 @@ impl Handler {
 
     /// Looks at a datagram.
     pub(super) fn handle(&mut self, datagram: &[u8], peer: &Peer, now: UnixTime) -> Step {
-        let step = Packet::read(datagram).map_err(Dropped::from);
-        self.counted(step.and_then(|packet| self.step(packet, peer, now)), peer)
+        let packet = Packet::read(datagram).map_err(Dropped::from);
+        let step = packet.and_then(|packet| self.step(packet, peer, now));
+        self.counted(step, peer)
     }
 
     /// Looks at a packet from a stream.
@@ -140,15 +141,15 @@ impl Handler {
     /// KDC: others may ask another server, or again.
     pub(super) fn finish(&mut self, asked: &Asked, done: Done, now: UnixTime) -> Option<Vec<u8>> {
         self.in_flight = self.in_flight.saturating_sub(1);
-        let answer = super::answer::write(&self.common, asked, done, now);
-        let (counter, answer) = match answer {
+        let common = self.common.clone();
+        let (counter, answer) = match super::answer::write(&common, asked, done, now) {
             Some(answered) => answered,
-            None if asked.client.settings.is_kdc => (
-                &self.common.counts.undecided,
-                asked.reply_to.reject(&asked.client.settings.secret),
-            ),
+            None if asked.client.settings.is_kdc => {
+                let secret = &asked.client.settings.secret;
+                (&common.counts.undecided, asked.reply_to.reject(secret))
+            }
             None => {
-                self.common.counts.undecided.add();
+                common.counts.undecided.add();
                 if let Some(address) = asked.peer.datagram_address() {
                     let ReplyTo { identifier, authenticator, .. } = asked.reply_to;
                     self.repeats.withdrawn(address, identifier, authenticator);

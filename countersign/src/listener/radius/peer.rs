@@ -7,7 +7,7 @@ use crate::config::reply::Listener;
 
 /// The other end of a socket or a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Peer {
+pub(super) enum Peer {
     /// A UDP socket.
     Udp(SocketAddr),
     /// A TCP connection (RFC 6613).
@@ -34,7 +34,7 @@ pub enum Peer {
 
 /// What is spoken over TLS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Version {
+pub(super) enum Version {
     /// RFC 6614: MD5 as over UDP, with a secret that everybody knows.
     Historic,
     /// RFC 9765: TLS alone protects.

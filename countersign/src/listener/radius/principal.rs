@@ -23,20 +23,23 @@ pub(super) fn login_of(principal: &str) -> Result<String, PrincipalError> {
     let mut has_at = false;
     let mut letters = principal.chars();
     while let Some(letter) = letters.next() {
-        let part = realm.as_mut().unwrap_or(&mut name);
-        match letter {
+        let taken = match letter {
             '\\' => match letters.next().ok_or(PrincipalError::Escape)? {
                 '@' if realm.is_none() => {
                     has_at = true;
-                    name.push('@');
+                    '@'
                 }
                 '@' | '/' | '\\' | 'n' | 't' | 'b' | '0' => return Err(PrincipalError::Ambiguous),
-                other => part.push(other),
+                other => other,
             },
             '@' if realm.is_some() => return Err(PrincipalError::Realms),
-            '@' => realm = Some(String::new()),
-            other => part.push(other),
-        }
+            '@' => {
+                realm = Some(String::new());
+                continue;
+            }
+            other => other,
+        };
+        realm.as_mut().unwrap_or(&mut name).push(taken);
     }
     match realm {
         Some(realm) => Ok(format!("{name}@{realm}")),

@@ -151,7 +151,7 @@ fn message(text: &str) -> (AttributeNumber, Vec<u8>) {
     while !text.is_char_boundary(end) {
         end -= 1;
     }
-    (AttributeNumber::REPLY_MESSAGE, text[..end].as_bytes().to_vec())
+    (AttributeNumber::REPLY_MESSAGE, text.as_bytes()[..end].to_vec())
 }
 
 /// What a user reads who is challenged.

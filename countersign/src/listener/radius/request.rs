@@ -110,7 +110,11 @@ impl Question {
 }
 
 /// The name to go on with, and the upstream that knows it if it is not known here.
-pub(super) fn route(name: &str, client: &ClientSettings, rules: &Rules) -> (String, Option<String>) {
+pub(super) fn route(
+    name: &str,
+    client: &ClientSettings,
+    rules: &Rules,
+) -> (String, Option<String>) {
     let qualified = match (&client.default_realm, name.contains(['@', '\\'])) {
         (Some(realm), false) => &format!("{name}@{realm}"),
         (Some(_) | None, _) => name,
@@ -145,9 +149,7 @@ fn state(request: &VerifiedRequest<'_>) -> Result<Option<Vec<u8>>, Refusal> {
 fn other_method(request: &VerifiedRequest<'_>) -> Refusal {
     let attributes = request.packet().attributes();
     let is_ms_chap = |value: &[u8]| match value {
-        [a, b, c, d, kind, ..] => {
-            [*a, *b, *c, *d] == MICROSOFT && MS_CHAP_RESPONSES.contains(kind)
-        }
+        [a, b, c, d, kind, ..] => [*a, *b, *c, *d] == MICROSOFT && MS_CHAP_RESPONSES.contains(kind),
         _ => false,
     };
     if attributes.contains(AttributeNumber::CHAP_PASSWORD) {
@@ -187,10 +189,7 @@ mod tests {
     fn client() -> ClientSettings {
         let source = Source::Network("10.0.0.0/8".parse().unwrap());
         let probe = ProbeUser { name: "probe".into(), password: Secret::new(b"alive".to_vec()) };
-        ClientSettings {
-            probe: Some(probe),
-            ..ClientSettings::new("vpn".into(), source, secret())
-        }
+        ClientSettings { probe: Some(probe), ..ClientSettings::new("vpn".into(), source, secret()) }
     }
 
     fn realm(name: &str, upstream: Option<&str>, strip: bool) -> RealmSettings {

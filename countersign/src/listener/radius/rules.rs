@@ -32,9 +32,9 @@ pub struct Rules {
 }
 
 /// A client with what is kept of it.
-pub struct Client {
+pub(super) struct Client {
     /// What the config says.
-    pub settings: ClientSettings,
+    pub(super) settings: ClientSettings,
     limiter: Option<DefaultDirectRateLimiter>,
     /// The second of the last complaint about what it asks.
     complained: AtomicU64,
@@ -154,9 +154,8 @@ impl Client {
     pub(super) fn is_time_to_complain(&self, now: UnixTime) -> bool {
         let last = self.complained.load(Ordering::Relaxed);
         let is_due = last == 0 || now.since(UnixTime(last)) >= HOUR || now.0 < last;
-        let swap = || {
-            self.complained.compare_exchange(last, now.0, Ordering::Relaxed, Ordering::Relaxed)
-        };
+        let swap =
+            || self.complained.compare_exchange(last, now.0, Ordering::Relaxed, Ordering::Relaxed);
         is_due && swap().is_ok()
     }
 }
@@ -188,7 +187,12 @@ mod tests {
     }
 
     fn socket(path: &str) -> Source {
-        Source::Socket(SocketSettings { path: path.into(), mode: 0o600, group: None, users: vec![] })
+        Source::Socket(SocketSettings {
+            path: path.into(),
+            mode: 0o600,
+            group: None,
+            users: vec![],
+        })
     }
 
     fn rules(clients: Vec<ClientSettings>) -> Result<Rules, Twins> {
@@ -220,7 +224,8 @@ mod tests {
             (Source::Certificate("a.example".into()), "tls-name \"a.example\""),
             (socket("/run/kdc.sock"), "the socket /run/kdc.sock"),
         ] {
-            let error = rules(vec![client("a", source.clone()), client("b", source)]).err().unwrap();
+            let error =
+                rules(vec![client("a", source.clone()), client("b", source)]).err().unwrap();
             let text = format!("the RADIUS clients a and b both have {what}; remove one");
             assert_eq!(error.to_string(), text);
         }

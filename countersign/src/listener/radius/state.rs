@@ -32,7 +32,12 @@ impl States {
     }
 
     /// The State for a next round; nothing if it is too long for an attribute.
-    pub(super) fn write(&self, prior: &Prior, bearer: Bearer<'_>, now: UnixTime) -> Option<Vec<u8>> {
+    pub(super) fn write(
+        &self,
+        prior: &Prior,
+        bearer: Bearer<'_>,
+        now: UnixTime,
+    ) -> Option<Vec<u8>> {
         let until = now.plus(self.valid.into()).0.to_be_bytes();
         let name = self.name(bearer);
         let clear = [&[VERSION][..], &until, &name, &encode(prior)?].concat();
@@ -157,7 +162,8 @@ mod tests {
     fn is_not_written_if_it_does_not_fit() {
         let (states, alice) = (states(), login("alice"));
         let bearer = Bearer { client: "vpn", login: &alice };
-        let longest = (0..253).rfind(|length| states.write(&upstream(*length), bearer, NOW).is_some());
+        let longest =
+            (0..253).rfind(|length| states.write(&upstream(*length), bearer, NOW).is_some());
         assert_eq!(longest, Some(185));
     }
 }

@@ -45,7 +45,7 @@ impl Loop {
                 biased;
                 () = &mut stopped => break,
                 Some((asked, done)) = working.next() => {
-                    self.finish(&asked, done, services.clock.now()).await;
+                    self.finish(asked, done, services.clock.now()).await;
                 }
                 readable = self.socket.readable() => if readable.is_err() { break },
             }
@@ -60,12 +60,12 @@ impl Loop {
             }
         }
         while let Some((asked, done)) = working.next().await {
-            self.finish(&asked, done, services.clock.now()).await;
+            self.finish(asked, done, services.clock.now()).await;
         }
     }
 
-    async fn finish(&mut self, asked: &Asked, done: Done, now: UnixTime) {
-        let answer = self.handler.finish(asked, done, now);
+    async fn finish(&mut self, asked: Box<Asked>, done: Done, now: UnixTime) {
+        let answer = self.handler.finish(&asked, done, now);
         if let (Some(answer), Some(address)) = (answer, asked.peer.datagram_address()) {
             self.send(&answer, address).await;
         }

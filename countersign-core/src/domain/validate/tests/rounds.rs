@@ -6,7 +6,7 @@ use crate::domain::{receipt::Receipt, verdict::Delivery};
 /// What became of one request.
 struct Round {
     verdict: Verdict,
-    next: Option<Prior>,
+    next: Option<Box<Prior>>,
     delivery: Option<Box<Delivery>>,
 }
 
@@ -36,8 +36,8 @@ fn challenging() -> Terms {
     Terms { may_challenge: true, ..Terms::default() }
 }
 
-fn answering(prior: Option<Prior>) -> Terms {
-    Terms { prior, ..challenging() }
+fn answering(prior: Option<Box<Prior>>) -> Terms {
+    Terms { prior: prior.map(|prior| *prior), ..challenging() }
 }
 
 fn receipted(hash: u64) -> Terms {
@@ -68,7 +68,7 @@ fn the_pin_alone_is_answered_by_a_challenge_for_the_otp() {
         (first.verdict.outcome, first.verdict.reason),
         (Outcome::Challenged, Reason::PinRight)
     );
-    assert_eq!(first.next, Some(Prior::PinRight(vec![TokenId::from_bytes([1; 16])])));
+    assert_eq!(first.next, Some(Prior::PinRight(vec![TokenId::from_bytes([1; 16])]).into()));
     let second = desk.says(T, &otp(SEED, 0), answering(first.next.clone()));
     assert_eq!(second, (Outcome::Accepted, Reason::PasscodeCorrect));
     let again = desk.says(T, &otp(SEED, 0), answering(first.next));
@@ -318,7 +318,7 @@ fn the_upstream_that_challenged_is_asked_again_with_its_state() {
     let desk = Desk::new([event_token(0), remote]);
     let token = Some(TokenId::from_bytes([3; 16]));
     let prior = Prior::Upstream { upstream: "old".into(), server: 1, token, state: b"s".to_vec() };
-    let decision = desk.decide_on(T, otp(SEED, 0), answering(Some(prior)));
+    let decision = desk.decide_on(T, otp(SEED, 0), answering(Some(prior.into())));
     let resume = Some(Resume { server: 1, state: b"s".to_vec() });
     let user_name = Some("alice2".to_owned());
     let question = Question { upstream: "old".into(), token, user_name, resume };
