@@ -1,6 +1,7 @@
 //! Who is asked: upstream servers, other CAs, the daemon itself.
 
 pub mod control;
+pub mod delivery;
 pub mod est;
 pub mod http;
 pub mod kerberos;
