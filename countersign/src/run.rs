@@ -322,6 +322,11 @@ fn commands(config: &Config, vault: &Arc<Vault>, ca: Option<Arc<Ca>>, shared: &S
         site: config.site.clone(),
         policy: config.policy.clone(),
         upstreams: config.upstreams.iter().map(|upstream| upstream.name.clone()).collect(),
+        deliveries: config
+            .deliveries
+            .iter()
+            .map(|delivery| (delivery.name.clone(), delivery.means.kind()))
+            .collect(),
     });
     Commands { admin, ca, store: shared.store.clone(), clock: shared.clock.clone() }
 }

@@ -4,7 +4,10 @@
 //! that changes something. Requests are carried out one after the other, so
 //! that no administrator overwrites what another has just written.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use countersign_core::domain::{
     account::{Account, Validity},
@@ -28,12 +31,15 @@ pub use self::{
 use crate::{
     audit::Audit,
     clock::Clock,
+    config::delivery::DeliveryKind,
     store::{SealedSecret, Store},
     vault::{self, Vault},
 };
 
 mod account;
+mod delivery;
 mod error;
+mod name;
 mod reply;
 mod request;
 #[cfg(test)]
@@ -62,6 +68,8 @@ pub struct Parts {
     pub policy: Policy,
     /// The names of the upstreams in the config.
     pub upstreams: BTreeSet<String>,
+    /// The delivery channels in the config, and where they deliver to.
+    pub deliveries: BTreeMap<String, DeliveryKind>,
 }
 
 impl Admin {
@@ -165,10 +173,14 @@ impl Admin {
         if known.contains(name) {
             return Ok(());
         }
-        let known = known.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
-        let known = if known.is_empty() { "none".to_owned() } else { known };
-        Err(AdminError::UpstreamUnknown { name: name.to_owned(), known })
+        Err(AdminError::UpstreamUnknown { name: name.to_owned(), known: listed(known) })
     }
+}
+
+/// Names in a sentence.
+fn listed<'a>(names: impl IntoIterator<Item = &'a String>) -> String {
+    let names = names.into_iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+    if names.is_empty() { "none".to_owned() } else { names }
 }
 
 fn check_validity(Validity { not_before, not_after }: Validity) -> Result<(), AdminError> {

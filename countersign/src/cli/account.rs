@@ -13,7 +13,7 @@ use countersign_core::{
 
 use super::{
     Context, control,
-    input::{end_setting, setting, shown, start_setting},
+    input::{end_setting, names_setting, replacing, setting, shown, start_setting},
     output, pages,
     token::summary,
 };
@@ -46,7 +46,7 @@ enum Command {
         #[arg(long, value_name = "ADDRESS", requires = "person")]
         mail: Option<String>,
         #[command(flatten)]
-        fields: Fields,
+        fields: Box<Fields>,
     },
     /// List all accounts
     List,
@@ -60,7 +60,10 @@ enum Command {
         /// The account, by any of its login names
         account: String,
         #[command(flatten)]
-        fields: Fields,
+        fields: Box<Fields>,
+        /// Take it out of all groups
+        #[arg(long, conflicts_with = "groups")]
+        no_groups: bool,
     },
     /// Let an account log on again
     Enable {
@@ -110,6 +113,10 @@ struct Fields {
     /// The upstream of the config that decides about every passcode
     #[arg(long, value_name = "NAME", value_parser = setting)]
     upstream: Option<Setting<String>>,
+    /// A group that it belongs to, by which RADIUS replies differ; may be given several times,
+    /// and replaces all groups it had
+    #[arg(long = "group", value_name = "NAME")]
+    groups: Vec<String>,
 }
 
 impl Account {
@@ -163,11 +170,13 @@ impl Command {
             Self::List => return None,
             Self::Add { name, person, mail, fields } => {
                 let person = person.map(|name| NewPerson { name, mail });
-                AdminRequest::AccountAdd { name, person, fields: fields.into() }
+                AdminRequest::AccountAdd { name, person, fields: (*fields).into() }
             }
             Self::Show { account } => AdminRequest::AccountShow { account },
-            Self::Set { account, fields } => {
-                AdminRequest::AccountSet { account, fields: fields.into() }
+            Self::Set { account, fields, no_groups } => {
+                let mut fields = AccountFields::from(*fields);
+                fields.groups = names_setting(no_groups, fields.groups);
+                AdminRequest::AccountSet { account, fields }
             }
             Self::Enable { account } => AdminRequest::AccountSwitch { account, enabled: true },
             Self::Disable { account } => AdminRequest::AccountSwitch { account, enabled: false },
@@ -179,9 +188,10 @@ impl Command {
 
 impl From<Fields> for AccountFields {
     fn from(fields: Fields) -> Self {
-        let Fields { domain, realm, upn, dn, sid, valid_from, valid_until, upstream } = fields;
-        let (not_before, not_after) = (valid_from, valid_until);
-        Self { domain, realm, upn, dn, sid, not_before, not_after, upstream }
+        let Fields { domain, realm, upn, dn, sid, valid_from, valid_until, upstream, groups } =
+            fields;
+        let (not_before, not_after, groups) = (valid_from, valid_until, replacing(groups));
+        Self { domain, realm, upn, dn, sid, not_before, not_after, upstream, groups }
     }
 }
 
@@ -205,6 +215,9 @@ fn account(view: &AccountView) -> String {
     rows.extend(account.dn.clone().map(|dn| ("DN", dn)));
     rows.extend(account.sid.clone().map(|sid| ("SID", sid)));
     rows.push(("logins", view.logins.join(", ")));
+    if !account.groups.is_empty() {
+        rows.push(("groups", account.groups.join(", ")));
+    }
     rows.push((
         "passcodes",
         match &account.authentication {
@@ -259,6 +272,7 @@ Examples:
   countersign account add alice --person \"Alice Smith\" --upn alice@example.com
   countersign account add bob --domain LAB --realm lab.example --valid-until 2027-12-31
   countersign account show 'CORP\\alice'
+  countersign account set alice --group admins --group vpn
   countersign account set alice --sid S-1-5-21-1-2-3-1001 --valid-until \"\"
   countersign account unlock alice@example.com";
 

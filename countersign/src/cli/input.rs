@@ -97,6 +97,21 @@ pub fn setting(text: &str) -> Result<Setting<String>, String> {
     Ok(if text.is_empty() { Setting::Clear } else { Setting::To(text.to_owned()) })
 }
 
+/// Names that replace all names there were; nothing if none are given.
+#[must_use]
+pub fn replacing(names: Vec<String>) -> Option<Setting<Vec<String>>> {
+    (!names.is_empty()).then_some(Setting::To(names))
+}
+
+/// Names that replace all names there were, or none at all.
+#[must_use]
+pub fn names_setting(
+    none: bool,
+    names: Option<Setting<Vec<String>>>,
+) -> Option<Setting<Vec<String>>> {
+    if none { Some(Setting::Clear) } else { names }
+}
+
 /// The first second of a validity, or none if the argument is empty.
 ///
 /// # Errors

@@ -14,6 +14,7 @@ pub mod account;
 pub mod ca;
 pub mod check;
 pub mod control;
+pub mod delivery;
 pub mod demo;
 pub mod init;
 pub mod input;
@@ -48,6 +49,7 @@ enum Command {
     Login(Box<login::Login>),
     Account(account::Account),
     Token(token::Token),
+    Delivery(delivery::Delivery),
     Ca(ca::Ca),
 }
 
@@ -114,6 +116,7 @@ impl Command {
                 Self::Login(command) => command.run(context).await,
                 Self::Account(command) => command.run(context).await,
                 Self::Token(command) => command.run(context).await,
+                Self::Delivery(command) => command.run(context).await,
                 Self::Ca(command) => command.run(context).await,
             }
         })

@@ -9,7 +9,7 @@ use countersign_core::{domain::name::Site, pki::profile::Span};
 use serde::Deserialize;
 
 pub use self::{
-    http::{BodyForm, HttpFile, HttpSettings},
+    http::{BodyForm, BodySettings, HttpFile, HttpSettings},
     mail::{MailCredentials, MailFile, MailSettings, MailTls},
     pattern::{Pattern, Place, Values, one_line, percent_encode},
 };

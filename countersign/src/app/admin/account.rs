@@ -14,7 +14,7 @@ use countersign_core::{
 
 use super::{
     AccountFields, AccountName, AccountView, Admin, AdminError, AdminReply, MAX_PAGE, NewPerson,
-    Setting, TokenView, check_validity, error::apply, login_of,
+    Setting, TokenView, check_validity, error::apply, login_of, name::apply_names,
 };
 use crate::{
     store::{Committed, SealedSecret},
@@ -155,7 +155,8 @@ impl Admin {
     }
 
     fn set_fields(&self, account: &mut Account, fields: AccountFields) -> Result<(), AdminError> {
-        let AccountFields { domain, realm, upn, dn, sid, not_before, not_after, upstream } = fields;
+        let AccountFields { domain, realm, upn, dn, sid, not_before, not_after, upstream, groups } =
+            fields;
         apply(&mut account.domain, domain, |domain| check_bare("domain", domain))?;
         apply(&mut account.realm, realm, |realm| check_bare("realm", realm))?;
         apply(&mut account.upn, upn, |upn| check_upn(upn))?;
@@ -167,6 +168,7 @@ impl Admin {
         apply(&mut account.validity.not_before, not_before, |_| Ok(()))?;
         apply(&mut account.validity.not_after, not_after, |_| Ok(()))?;
         check_validity(account.validity)?;
+        apply_names("group", &mut account.groups, groups)?;
         let login = login_of(account);
         LoginName::parse(&login).map_err(|cause| AdminError::Name { name: login, cause })?;
         match upstream {

@@ -79,6 +79,26 @@ pub enum AdminError {
         /// Those that there are.
         known: String,
     },
+    /// No delivery channel of this name.
+    #[error("the config has no delivery channel {name:?}; it has {known}")]
+    ChannelUnknown {
+        /// As given.
+        name: String,
+        /// Those that there are.
+        known: String,
+    },
+    /// Nobody knows where a channel is to deliver to.
+    #[error(
+        "delivery channel {0:?} needs an address, and the owner of the token has no mail address; \
+         give one by --to"
+    )]
+    NoAddress(String),
+    /// What was asked for is of delivered tokens only.
+    #[error("token {0:?} has no address: its OTPs are not sent to anybody")]
+    NotDelivered(String),
+    /// What was asked for needs a device.
+    #[error("token {0:?} cannot be out of step: its OTPs are made here, where they are checked")]
+    InStep(String),
     /// What was asked for needs a shared secret.
     #[error("token {label:?} is remote: {what} is kept by its upstream, not here")]
     Remote {

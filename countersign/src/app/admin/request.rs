@@ -150,6 +150,8 @@ pub struct AccountFields {
     pub not_after: Option<Setting<UnixTime>>,
     /// The upstream that decides instead of its tokens.
     pub upstream: Option<Setting<String>>,
+    /// The groups that it belongs to, all of them.
+    pub groups: Option<Setting<Vec<String>>>,
 }
 
 /// Fields of a token; what is `None` stays as it is.
@@ -160,6 +162,10 @@ pub struct TokenFields {
     pub label: Option<String>,
     /// The PIN before the OTP.
     pub pin: Option<Setting<ClearText>>,
+    /// Where OTPs that are made here are sent; the owner's mail address if cleared.
+    pub to: Option<Setting<String>>,
+    /// The strengths that a logon with it has, all of them.
+    pub indicators: Option<Setting<Vec<String>>>,
     /// The first second in which it may be used.
     pub not_before: Option<Setting<UnixTime>>,
     /// The last one.
@@ -188,6 +194,9 @@ pub struct NewToken {
     pub kind: NewKind,
     /// The PIN before the OTP.
     pub pin: Option<ClearText>,
+    /// The strengths that a logon with it has.
+    #[serde(default)]
+    pub indicators: Vec<String>,
     /// The first second in which it may be used.
     pub not_before: Option<UnixTime>,
     /// The last one.
@@ -224,6 +233,19 @@ pub enum NewKind {
     Remote {
         /// Its name in the config.
         upstream: String,
+        /// The User-Name to ask with, in the place of one made of the login.
+        #[serde(default)]
+        user_name: Option<String>,
+    },
+    /// The OTP is made here, of a shared secret that is drawn here, and sent to the user.
+    Delivered {
+        /// The delivery channel in the config.
+        channel: String,
+        /// Where to; the owner's mail address if absent.
+        #[serde(default)]
+        to: Option<String>,
+        /// Length of an OTP.
+        digits: Digits,
     },
 }
 
@@ -349,6 +371,7 @@ mod tests {
                 secret: NewSecret::Base32("JBSWY3DPEHPK3PXP".to_owned().into()),
             },
             pin: Some("4711".to_owned().into()),
+            indicators: Vec::new(),
             not_before: None,
             not_after: None,
         });

@@ -9,6 +9,7 @@ use countersign_core::{
         id::CorrelationId,
         name::{LoginName, Site},
         policy::Policy,
+        subject::Subject,
         time::UnixTime,
         verdict::Reason,
     },
@@ -24,7 +25,8 @@ use crate::{
     app::{authenticate, pin::Argon2Pins},
     audit::MemoryAudit,
     clock::ManualClock,
-    store::memory::Memory,
+    config::delivery::DeliveryKind,
+    store::{SealedSecret, memory::Memory},
     vault::Vault,
 };
 
@@ -66,6 +68,11 @@ impl Desk {
             site,
             policy: Policy::default(),
             upstreams: ["old".to_owned()].into(),
+            deliveries: [
+                ("mail".to_owned(), DeliveryKind::Mail),
+                ("sms".to_owned(), DeliveryKind::Http),
+            ]
+            .into(),
         });
         Self { admin, door, clock, audit }
     }
@@ -93,6 +100,12 @@ impl Desk {
             panic!("{reply:?}")
         };
         view
+    }
+
+    /// What the store has.
+    pub(super) async fn stored(&self, login: &str) -> Subject<SealedSecret> {
+        let login = LoginName::parse(login).unwrap();
+        self.admin.parts.store.find(login.key()).await.unwrap().unwrap()
     }
 
     /// What is thought of a passcode.
@@ -136,7 +149,15 @@ pub(super) fn event_token(account: &str) -> NewToken {
         secret: NewSecret::Base32(clear(SEED_BASE32)),
     };
     let accounts = vec![account.into()];
-    NewToken { label: None, accounts, kind, pin: None, not_before: None, not_after: None }
+    NewToken {
+        label: None,
+        accounts,
+        kind,
+        pin: None,
+        indicators: Vec::new(),
+        not_before: None,
+        not_after: None,
+    }
 }
 
 pub(super) fn clear(text: &str) -> ClearText {

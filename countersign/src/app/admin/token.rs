@@ -19,7 +19,10 @@ use countersign_core::{
 
 use super::{
     Admin, AdminError, AdminReply, ClearText, MAX_PAGE, NewKind, NewSecret, NewToken, Setting,
-    TokenFields, TokenView, check_validity, error::apply, login_of,
+    TokenFields, TokenView, check_validity,
+    error::apply,
+    login_of,
+    name::{apply_names, check_names},
 };
 use crate::{
     app::pin::Argon2Pins,
@@ -29,11 +32,13 @@ use crate::{
 
 impl Admin {
     pub(super) async fn token_add(&self, new: NewToken) -> Result<AdminReply, AdminError> {
-        let NewToken { label, accounts, kind, pin, not_before, not_after } = new;
+        let NewToken { label, accounts, kind, pin, indicators, not_before, not_after } = new;
         let validity = Validity { not_before, not_after };
         check_validity(validity)?;
         let accounts = self.accounts(&accounts).await?;
+        let owner = accounts.first().and_then(|account| account.person);
         let (kind, first, secret) = self.read_kind(kind)?;
+        self.check_delivery(&kind, owner).await?;
         let label = check_label(label.unwrap_or_else(|| label_of(accounts.first(), &kind)))?;
         let pin = match pin {
             Some(_) if secret.is_none() => {
@@ -45,11 +50,11 @@ impl Admin {
         let token = Token {
             id: TokenId::from_bytes(random_octets()),
             label,
-            owner: accounts.first().and_then(|account| account.person),
+            owner,
             accounts: accounts.iter().map(|account| account.id).collect(),
             kind,
             pin,
-            indicators: Vec::new(),
+            indicators: check_names("indicator", indicators)?,
             disabled: false,
             validity,
         };
@@ -91,13 +96,15 @@ impl Admin {
     ) -> Result<AdminReply, AdminError> {
         let before = self.token(name).await?;
         let mut token = before.clone();
-        let TokenFields { label, pin, not_before, not_after } = fields;
+        let TokenFields { label, pin, to, indicators, not_before, not_after } = fields;
         if let Some(label) = label {
             token.label = check_label(label)?;
         }
         apply(&mut token.validity.not_before, not_before, |_| Ok(()))?;
         apply(&mut token.validity.not_after, not_after, |_| Ok(()))?;
         check_validity(token.validity)?;
+        apply_names("indicator", &mut token.indicators, indicators)?;
+        self.set_address(&mut token, to).await?;
         match pin {
             None => {}
             Some(_) if matches!(token.kind, TokenKind::Remote { .. }) => {
@@ -110,6 +117,21 @@ impl Admin {
             return Err(AdminError::NothingToChange);
         }
         self.put(before, token).await
+    }
+
+    async fn set_address(
+        &self,
+        token: &mut Token,
+        to: Option<Setting<String>>,
+    ) -> Result<(), AdminError> {
+        if to.is_none() {
+            return Ok(());
+        }
+        let TokenKind::Delivered { to: address, .. } = &mut token.kind else {
+            return Err(AdminError::NotDelivered(token.label.clone()));
+        };
+        apply(address, to, |_| Ok(()))?;
+        self.check_delivery(&token.kind, token.owner).await
     }
 
     pub(super) async fn token_switch(
@@ -149,6 +171,9 @@ impl Admin {
             let label = token.label.clone();
             if matches!(token.kind, TokenKind::Remote { .. }) {
                 return Err(AdminError::Remote { label, what: "the counter" });
+            }
+            if matches!(token.kind, TokenKind::Delivered { .. }) {
+                return Err(AdminError::InStep(label));
             }
             let Some(holding) = self.holding(&token).await? else {
                 return Err(AdminError::Unassigned { label });
@@ -199,9 +224,14 @@ impl Admin {
                 let secret = read_secret(secret, algorithm)?;
                 (TokenKind::Totp { algorithm, digits, period }, 0, Some(secret))
             }
-            NewKind::Remote { upstream } => {
+            NewKind::Remote { upstream, user_name } => {
                 self.check_upstream(&upstream)?;
-                (TokenKind::Remote { upstream, user_name: None }, 0, None)
+                user_name.as_deref().map_or(Ok(()), check_user_name)?;
+                (TokenKind::Remote { upstream, user_name }, 0, None)
+            }
+            NewKind::Delivered { channel, to, digits } => {
+                let secret = Given { octets: draw(Algorithm::Sha1), shown: None };
+                (TokenKind::Delivered { channel, to, digits }, 0, Some(secret))
             }
         })
     }
@@ -305,6 +335,15 @@ async fn hash(ClearText(pin): ClearText) -> Result<PinHash, AdminError> {
     }
     let hashed = tokio::task::spawn_blocking(move || Argon2Pins.hash(&pin)).await;
     hashed.ok().and_then(Result::ok).ok_or(AdminError::PinHash)
+}
+
+/// Whether it can stand in a User-Name (RFC 2865 §5.1).
+fn check_user_name(name: &str) -> Result<(), AdminError> {
+    if name.trim().is_empty() || name.len() > 253 || name.contains(char::is_control) {
+        let cause = "a User-Name has 1 to 253 octets and no control characters";
+        return Err(AdminError::field("user name", name, cause));
+    }
+    Ok(())
 }
 
 fn check_label(label: String) -> Result<String, AdminError> {

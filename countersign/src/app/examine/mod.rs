@@ -19,6 +19,7 @@ use crate::{
 
 mod certificates;
 mod clients;
+mod delivery;
 mod radius;
 
 /// One sentence about one object.
@@ -78,6 +79,7 @@ pub async fn examine(config: &Config, now: UnixTime, running: bool) -> Vec<Findi
     examine_store(config, running, &mut findings).await;
     examine_policy(config, &mut findings);
     radius::examine(config, &mut findings);
+    delivery::examine(config, &mut findings);
     certificates::examine(config, now, &mut findings);
     examine_addresses(config, running, &mut findings);
     findings.0
@@ -159,6 +161,7 @@ async fn examine_remote(config: &Config, store: &Embedded, findings: &mut Findin
                 let object = format!("token {}", token.label);
                 findings.error(&object, missing(upstream), ADD_UPSTREAM);
             }
+            delivery::examine_token(config, token, findings);
         }
     }
 }

@@ -30,7 +30,8 @@ fn the_definition_has_no_contradiction() {
 #[test]
 fn add_and_set_take_every_field() {
     let arguments = "--domain LAB --realm lab.example --upn a@b --dn CN=A --sid S-1-5-21-1 \
-                     --valid-from 2027-01-15 --valid-until 2027-01-15T08:00:00Z --upstream old";
+                     --valid-from 2027-01-15 --valid-until 2027-01-15T08:00:00Z --upstream old \
+                     --group admins --group vpn";
     let arguments: Vec<_> = arguments.split_whitespace().collect();
     let to = |text: &str| Some(Setting::To(text.to_owned()));
     let expected = fields(&AccountFields {
@@ -42,6 +43,7 @@ fn add_and_set_take_every_field() {
         not_before: Some(Setting::To(UnixTime(1_799_971_200))),
         not_after: Some(Setting::To(UnixTime(1_800_000_000))),
         upstream: to("old"),
+        groups: Some(Setting::To(vec!["admins".into(), "vpn".into()])),
     });
     let added =
         request(&[&["add", "alice", "--person", "Alice"], &arguments[..]].concat()).unwrap();
@@ -54,10 +56,11 @@ fn add_and_set_take_every_field() {
 
 #[test]
 fn an_empty_value_clears_and_an_absent_one_leaves() {
-    let set = request(&["set", "alice", "--upn", "", "--valid-until", ""]).unwrap();
+    let set = request(&["set", "alice", "--upn", "", "--valid-until", "", "--no-groups"]).unwrap();
     let cleared = AccountFields {
         upn: Some(Setting::Clear),
         not_after: Some(Setting::Clear),
+        groups: Some(Setting::Clear),
         ..AccountFields::default()
     };
     assert_eq!(set["account-set"]["fields"], fields(&cleared));
@@ -87,6 +90,8 @@ fn wrong_usage_is_refused() {
         (vec!["add"], "<NAME>"),
         (vec!["add", "alice", "--mail", "a@b"], "--person"),
         (vec!["add", "alice", "--valid-until", "soon"], "2027-12-31"),
+        (vec!["add", "alice", "--no-groups"], "--no-groups"),
+        (vec!["set", "alice", "--no-groups", "--group", "a"], "cannot be used with"),
         (vec!["show"], "<ACCOUNT>"),
         (vec!["add", "alice", "--password", "x"], "--password"),
     ] {
@@ -102,6 +107,7 @@ fn an_account_reads_well() {
         "name": "alice",
         "domain": "CORP",
         "realm": "corp.example",
+        "groups": ["admins", "vpn users"],
         "validity": { "not_after": 1_800_000_000 },
     }))
     .unwrap();
@@ -132,6 +138,7 @@ fn an_account_reads_well() {
   valid      until 2027-01-15T08:00:00Z
   UPN        alice@corp.example
   logins     alice, corp\alice
+  groups     admins, vpn users
   passcodes  decided by its tokens
   failures   10 since the last success, the last at 2027-01-15T07:43:20Z; LOCKED until 2027-01-15T07:58:20Z
   token      "phone" 00000000-0000-0000-0000-000000000001 decided by upstream old, disabled

@@ -269,6 +269,7 @@ impl Site {
             accounts: vec!["alice".into()],
             kind,
             pin: None,
+            indicators: Vec::new(),
             not_before: None,
             not_after: None,
         };

@@ -1,9 +1,12 @@
 //! What a command line asks for, where its secrets come from, and how an answer reads.
 
 use clap::{CommandFactory, Parser};
-use countersign_core::domain::account::Validity;
+use countersign_core::{
+    domain::{account::Validity, token::TokenKind},
+    oath::hotp::{Algorithm, Digits},
+};
 
-use super::*;
+use super::{add::DEFAULT_PERIOD, *};
 use crate::app::admin::CounterView;
 
 #[derive(Debug, Parser)]
@@ -58,6 +61,42 @@ fn add_takes_every_kind_of_token() {
     }
     let remote = request(&["add", "bob", "--type", "remote", "--upstream", "old"]).unwrap();
     assert_eq!(remote["token-add"]["kind"]["upstream"], "old");
+    let arguments = "add bob --type remote --upstream old --user-name rsmith";
+    let remote = request(&arguments.split(' ').collect::<Vec<_>>()).unwrap();
+    assert_eq!(remote["token-add"]["kind"]["user_name"], "rsmith");
+}
+
+#[test]
+fn add_takes_tokens_whose_otps_are_sent() {
+    let request = |arguments: &str| request(&arguments.split(' ').collect::<Vec<_>>());
+    let added = request("add bob --type delivered --via sms --to +491704711 --digits 8").unwrap();
+    let kind = serde_json::json!({
+        "type": "delivered",
+        "channel": "sms",
+        "to": "+491704711",
+        "digits": 8,
+    });
+    assert_eq!(added["token-add"]["kind"], kind);
+    let added = request("add bob --type delivered --via mail").unwrap();
+    assert!(added["token-add"]["kind"]["to"].is_null());
+    let set = request("set phone --to +491704712").unwrap();
+    assert_eq!(set["token-set"]["fields"]["to"]["to"], "+491704712");
+    let set = self::request(&["set", "phone", "--to", ""]).unwrap();
+    assert_eq!(set["token-set"]["fields"]["to"], "clear");
+}
+
+#[test]
+fn indicators_may_be_given_several_times() {
+    let request = |arguments: &str| request(&arguments.split(' ').collect::<Vec<_>>()).unwrap();
+    let added = request("add bob --show-uri --indicator otp --indicator hardware");
+    assert_eq!(added["token-add"]["indicators"], serde_json::json!(["otp", "hardware"]));
+    let set = request("set phone --indicator otp --indicator strong");
+    let replaced = serde_json::json!({ "to": ["otp", "strong"] });
+    assert_eq!(set["token-set"]["fields"]["indicators"], replaced);
+    let set = request("set phone --no-indicators");
+    assert_eq!(set["token-set"]["fields"]["indicators"], "clear");
+    let set = request("set phone --label x");
+    assert!(set["token-set"]["fields"]["indicators"].is_null());
 }
 
 #[test]
@@ -130,6 +169,14 @@ fn arguments_without_effect_are_refused() {
         ("add alice --show-uri --period 0", "--period"),
         ("add alice --show-uri --algorithm md5", "sha1, sha256 or sha512"),
         ("set phone --no-pin --ask-pin", "cannot be used with"),
+        ("set phone --no-indicators --indicator otp", "cannot be used with"),
+        ("add alice --show-uri --to a@b", "--to is not for a token of type totp"),
+        ("add alice --show-uri --via sms", "--via is not for"),
+        ("add alice --show-uri --user-name a", "--user-name is not for"),
+        ("add alice --type delivered", "--via"),
+        ("add alice --type delivered --via sms --show-uri", "--show-uri, --ask-secret or"),
+        ("add alice --type delivered --via sms --digits 11", "6 to 10"),
+        ("add alice --type delivered --via sms --counter 1", "--counter is not for"),
     ] {
         let error = request(&arguments.split(' ').collect::<Vec<_>>()).unwrap_err();
         assert!(error.contains(expected), "{arguments}: {error}");
@@ -171,7 +218,7 @@ fn a_token_reads_well() {
         owner: None,
         accounts: Vec::new(),
         pin: true,
-        indicators: Vec::new(),
+        indicators: vec!["otp".into(), "hardware".into()],
         disabled: false,
         validity: Validity { not_before: None, not_after: Some(UnixTime(1_800_000_000)) },
         counter: Some(CounterView { next: 60_000_001, drift: -2, resynchronising: true }),
@@ -182,6 +229,7 @@ fn a_token_reads_well() {
   state      enabled
   accounts   assigned to nobody
   PIN        asked for
+  indicators otp, hardware
   valid      until 2027-01-15T08:00:00Z
   next       60000001
   drift      -2 time steps
@@ -190,4 +238,37 @@ fn a_token_reads_well() {
     assert_eq!(token(&view), expected);
     let uri = ClearText::from("otpauth://totp/x".to_owned());
     assert!(addition(&view, Some(&uri)).ends_with("who has it can log on:\n  otpauth://totp/x\n"));
+}
+
+#[test]
+fn every_type_of_token_reads_well() {
+    let view = |kind| TokenView {
+        id: "00000000-0000-0000-0000-000000000001".parse().unwrap(),
+        label: "x".into(),
+        kind,
+        owner: None,
+        accounts: Vec::new(),
+        pin: false,
+        indicators: Vec::new(),
+        disabled: false,
+        validity: Validity::default(),
+        counter: None,
+    };
+    let (upstream, channel) = ("old".to_owned(), "sms".to_owned());
+    for (kind, expected) in [
+        (
+            TokenKind::Remote { upstream, user_name: Some("rsmith".into()) },
+            "decided by upstream old, asked about rsmith",
+        ),
+        (
+            TokenKind::Delivered { channel, to: Some("+49 170".into()), digits: Digits::SIX },
+            "delivered by sms to +49 170, 6 digits",
+        ),
+        (
+            TokenKind::Delivered { channel: "mail".into(), to: None, digits: Digits::SIX },
+            "delivered by mail to the person's mail address, 6 digits",
+        ),
+    ] {
+        assert!(summary(&view(kind)).ends_with(expected), "{expected}");
+    }
 }

@@ -114,6 +114,23 @@ async fn fields_are_set_and_cleared() {
 }
 
 #[tokio::test]
+async fn groups_are_set_replaced_and_cleared() {
+    let desk = Desk::new();
+    let groups = |setting| AccountFields { groups: Some(setting), ..AccountFields::default() };
+    let names = |names: &[&str]| {
+        Setting::To(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())
+    };
+    let fields = groups(names(&["admins", "vpn", "admins"]));
+    let request = AdminRequest::AccountAdd { name: "alice".into(), person: None, fields };
+    assert_eq!(desk.account(request).await.account.groups, ["admins", "vpn"]);
+    let account = desk.account(set("alice", groups(names(&["vpn"])))).await.account;
+    assert_eq!(account.groups, ["vpn"]);
+    assert!(desk.refusal(set("alice", groups(names(&["a,b"])))).await.starts_with("group "));
+    let account = desk.account(set("alice", groups(Setting::Clear))).await.account;
+    assert!(account.groups.is_empty());
+}
+
+#[tokio::test]
 async fn a_new_realm_brings_new_names() {
     let desk = Desk::new();
     desk.account(add_account("alice")).await;

@@ -32,7 +32,14 @@ fn with_secret(secret: NewSecret) -> NewToken {
 }
 
 fn remote(upstream: &str) -> NewToken {
-    NewToken { kind: NewKind::Remote { upstream: upstream.into() }, ..event_token("alice") }
+    let kind = NewKind::Remote { upstream: upstream.into(), user_name: None };
+    NewToken { kind, ..event_token("alice") }
+}
+
+fn delivered(channel: &str, to: Option<&str>) -> NewToken {
+    let (channel, to) = (channel.to_owned(), to.map(str::to_owned));
+    let kind = NewKind::Delivered { channel, to, digits: Digits::try_from(8).unwrap() };
+    NewToken { kind, ..event_token("alice") }
 }
 
 fn show(token: &str) -> AdminRequest {
@@ -232,6 +239,102 @@ async fn remote_tokens_have_an_upstream_and_nothing_to_keep() {
     let fields = TokenFields { pin: Some(Setting::To(clear("4711"))), ..TokenFields::default() };
     let set = AdminRequest::TokenSet { token: "alice old".into(), fields };
     assert!(desk.refusal(set).await.contains("kept by its upstream"));
+}
+
+#[tokio::test]
+async fn a_remote_token_may_be_asked_about_by_another_name() {
+    let desk = desk_with_alice().await;
+    let with = |name: &str| {
+        let kind = NewKind::Remote { upstream: "old".into(), user_name: Some(name.into()) };
+        AdminRequest::TokenAdd(NewToken { kind, ..event_token("alice") })
+    };
+    let token = desk.token(with("asmith")).await;
+    let user_name = Some("asmith".to_owned());
+    assert_eq!(token.kind, TokenKind::Remote { upstream: "old".into(), user_name });
+    for name in ["", " ", "a\nb", &"x".repeat(254)] {
+        assert!(desk.refusal(with(name)).await.starts_with("user name "), "{name:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_delivered_token_has_a_secret_that_nobody_sees() {
+    let desk = desk_with_alice().await;
+    let pinned = NewToken { pin: Some(clear("4711")), ..delivered("sms", Some("+49 170 4711")) };
+    let reply = desk.ask(AdminRequest::TokenAdd(pinned)).await.unwrap();
+    let AdminReply::TokenAdded { token, uri: None } = reply else { panic!("{reply:?}") };
+    assert_eq!((token.label.as_str(), token.pin), ("alice sms", true));
+    assert_eq!(token.counter.unwrap().next, 0);
+    let stored = desk.stored("alice").await.tokens.remove(0);
+    assert!(stored.secret.is_some(), "it is sealed and kept");
+    let refusal = desk.refusal(resync("alice sms", 0, 1)).await;
+    assert!(refusal.contains("cannot be out of step"), "{refusal}");
+}
+
+#[tokio::test]
+async fn a_delivered_token_needs_a_channel_and_an_address_for_it() {
+    let desk = desk_with_alice().await;
+    for (new, expected) in [
+        (delivered("fax", Some("4711")), "no delivery channel \"fax\"; it has mail, sms"),
+        (delivered("mail", None), "needs an address, and the owner of the token has no mail"),
+        (delivered("sms", None), "give one by --to"),
+        (delivered("mail", Some("+49 170 4711")), "a mail address is wanted"),
+        (delivered("mail", Some("a@b\r\nBcc: c@d")), "a mail address is wanted"),
+        (delivered("sms", Some("")), "an address has 1 to 320 octets"),
+        (delivered("sms", Some("47\n11")), "no control characters"),
+        (delivered("sms", Some(&"1".repeat(321))), "an address has 1 to 320 octets"),
+    ] {
+        let refusal = desk.refusal(AdminRequest::TokenAdd(new)).await;
+        assert!(refusal.contains(expected), "{refusal} / {expected}");
+    }
+}
+
+#[tokio::test]
+async fn without_an_address_it_goes_to_the_mail_address_of_the_owner() {
+    let desk = Desk::new();
+    let mail = Some("alice@example.com".to_owned());
+    let person = Some(NewPerson { name: "Alice Smith".into(), mail });
+    let AdminRequest::AccountAdd { name, fields, .. } = add_account("alice") else { panic!() };
+    desk.account(AdminRequest::AccountAdd { name, person, fields }).await;
+    let token = desk.token(AdminRequest::TokenAdd(delivered("mail", None))).await;
+    let TokenKind::Delivered { to: None, .. } = token.kind else { panic!("{token:?}") };
+
+    let set = |to| {
+        let fields = TokenFields { to: Some(to), ..TokenFields::default() };
+        AdminRequest::TokenSet { token: "alice mail".into(), fields }
+    };
+    let moved = desk.token(set(Setting::To("a@example.org".into()))).await;
+    let TokenKind::Delivered { to: Some(to), .. } = moved.kind else { panic!("{moved:?}") };
+    assert_eq!(to, "a@example.org");
+    assert!(desk.refusal(set(Setting::To("alice".into()))).await.contains("a mail address"));
+    desk.token(set(Setting::Clear)).await;
+}
+
+#[tokio::test]
+async fn only_a_delivered_token_has_an_address() {
+    let desk = desk_with_alice().await;
+    desk.token(AdminRequest::TokenAdd(event_token("alice"))).await;
+    let to = Some(Setting::To("a@example.org".to_owned()));
+    let fields = TokenFields { to, ..TokenFields::default() };
+    let set = AdminRequest::TokenSet { token: "alice hotp".into(), fields };
+    assert!(desk.refusal(set).await.contains("has no address"));
+}
+
+#[tokio::test]
+async fn indicators_are_set_replaced_and_cleared() {
+    let desk = desk_with_alice().await;
+    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    let new = NewToken { indicators: names(&["otp", "hardware"]), ..event_token("alice") };
+    let token = desk.token(AdminRequest::TokenAdd(new)).await;
+    assert_eq!(token.indicators, ["otp", "hardware"]);
+    let set = |setting| {
+        let fields = TokenFields { indicators: Some(setting), ..TokenFields::default() };
+        AdminRequest::TokenSet { token: "alice hotp".into(), fields }
+    };
+    assert_eq!(desk.token(set(Setting::To(names(&["strong"])))).await.indicators, ["strong"]);
+    assert!(desk.refusal(set(Setting::To(names(&["a,b"])))).await.starts_with("indicator "));
+    assert!(desk.token(set(Setting::Clear)).await.indicators.is_empty());
+    let wrong = NewToken { indicators: names(&[""]), ..event_token("alice") };
+    assert!(desk.refusal(AdminRequest::TokenAdd(wrong)).await.starts_with("indicator "));
 }
 
 #[tokio::test]
