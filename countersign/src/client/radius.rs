@@ -59,6 +59,10 @@ pub enum Unanswered {
     /// The server or the way to it: nothing could be delivered.
     #[error("not reachable: {0}")]
     Unreachable(#[from] io::Error),
+    /// The server: it took the connection and closed it without a word, as it does when it
+    /// does not like our certificate or address.
+    #[error("it closes the connection without a word: {0}; does it know us as a client?")]
+    Refused(String),
     /// The server or the way to it: the connection ended after the request was sent.
     #[error("the connection ended before the answer came: {0}")]
     Broken(String),
@@ -234,6 +238,7 @@ impl Upstream {
             Err(
                 Unanswered::Silent
                 | Unanswered::Unreachable(_)
+                | Unanswered::Refused(_)
                 | Unanswered::Broken(_)
                 | Unanswered::Untrusted(_)
                 | Unanswered::Busy,

@@ -4,9 +4,12 @@ use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, sync::Arc, time::Dura
 
 use countersign_core::secret::Secret;
 use ipnet::IpNet;
-use serde::Deserialize;
 
-use super::{file::TlsFile, reply::ReplyRule, upstream::ProbeUser};
+use super::{
+    file::TlsFile,
+    reply::ReplyRule,
+    upstream::{ProbeUser, Radius11},
+};
 
 /// The RADIUS listener: where it listens, and by which rules it answers.
 #[derive(Debug)]
@@ -44,20 +47,7 @@ pub struct RadSecSettings {
     /// Certificate, key, trust anchors of clients.
     pub tls: TlsFile,
     /// Whether RADIUS/1.1 is spoken.
-    pub version: VersionPolicy,
-}
-
-/// Whether RADIUS/1.1 is spoken over TLS (RFC 9765 §3.3).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum VersionPolicy {
-    /// With who offers it.
-    #[default]
-    Allow,
-    /// With everybody; who does not offer it is turned away.
-    Require,
-    /// With nobody.
-    Forbid,
+    pub radius_1_1: Radius11,
 }
 
 /// A RADIUS client, or a network of them.

@@ -21,12 +21,12 @@ use super::{
     file::TlsFile,
     radius::{
         ClientSettings, RadSecSettings, RadiusRules, RadiusSettings, RealmSettings, SocketSettings,
-        Source, VersionPolicy,
+        Source,
     },
     reply::{ReplyFile, check_replies},
     resolve_tls,
     secret::{octets, secret, shared_secret},
-    upstream::{ProbeFile, ProbeUser},
+    upstream::{ProbeFile, ProbeUser, Radius11},
     wrong,
 };
 
@@ -76,7 +76,7 @@ pub struct RadSecFile {
     pub client_revocation: Vec<PathBuf>,
     /// Whether RADIUS/1.1 is spoken.
     #[serde(default, rename = "radius-1-1")]
-    pub radius_1_1: VersionPolicy,
+    pub radius_1_1: Radius11,
 }
 
 /// What becomes of Accounting-Requests.
@@ -197,7 +197,7 @@ fn check_ways_in(settings: &RadiusSettings) -> Result<(), Wrong> {
 fn check_tls(file: RadSecFile, base: &Path) -> RadSecSettings {
     let RadSecFile { listen, certificate, key, client_trust, client_revocation, radius_1_1 } = file;
     let tls = TlsFile { certificate, key, client_trust, client_revocation };
-    RadSecSettings { listen, tls: resolve_tls(tls, base), version: radius_1_1 }
+    RadSecSettings { listen, tls: resolve_tls(tls, base), radius_1_1 }
 }
 
 fn check_client(

@@ -27,7 +27,10 @@ use super::{inherited::Inherited, tls::Examiner};
 use crate::{
     app::{accounting::Recorder, authenticate::Authenticator, proxy::Proxy},
     clock::Clock,
-    config::radius::{RadiusRules, RadiusSettings, VersionPolicy},
+    config::{
+        radius::{RadiusRules, RadiusSettings},
+        upstream::Radius11,
+    },
     vault::Vault,
 };
 
@@ -78,7 +81,7 @@ pub struct TlsServices {
     /// Judges the certificates of clients.
     pub examiner: Examiner,
     /// Whether RADIUS/1.1 is spoken.
-    pub version: VersionPolicy,
+    pub radius_1_1: Radius11,
 }
 
 /// A connection that somebody else has accepted.
@@ -140,12 +143,12 @@ impl RadiusListener {
             tcp.push(bound.map_err(refused(format!("TCP {address}")))?);
         }
         let mut over_tls = Vec::new();
-        if let (Some(radsec), Some(TlsServices { config, examiner, version })) = (radsec, tls) {
+        if let (Some(radsec), Some(TlsServices { config, examiner, radius_1_1 })) = (radsec, tls) {
             for address in radsec.listen {
                 let bound = socket::tcp(address, inherited);
                 let bound = bound.map_err(refused(format!("TLS {address}")))?;
                 let (config, examiner) = (config.clone(), examiner.clone());
-                over_tls.push((bound, RadSec { config, examiner, version }));
+                over_tls.push((bound, RadSec { config, examiner, radius_1_1 }));
             }
         }
         let mut unix = Vec::new();

@@ -19,8 +19,8 @@ use crate::{
     },
     config::{
         Config,
-        radius::{RadiusSettings, SocketSettings, VersionPolicy},
-        upstream::UpstreamSettings,
+        radius::{RadiusSettings, SocketSettings},
+        upstream::{Radius11, UpstreamSettings},
     },
     listener::{
         inherited::Inherited,
@@ -103,13 +103,13 @@ pub(super) fn start(
 ) -> Result<Serving, StartError> {
     let tls = settings.tls.as_ref().map(|radsec| {
         let (chain, key, examiner) = tls_parts(&radsec.tls, authority)?;
-        let protocols: &[&[u8]] = match radsec.version {
-            VersionPolicy::Allow => &[ALPN_RADIUS_1_1, ALPN_RADIUS_1_0],
-            VersionPolicy::Require => &[ALPN_RADIUS_1_1],
-            VersionPolicy::Forbid => &[ALPN_RADIUS_1_0],
+        let protocols: &[&[u8]] = match radsec.radius_1_1 {
+            Radius11::Allow => &[ALPN_RADIUS_1_1, ALPN_RADIUS_1_0],
+            Radius11::Require => &[ALPN_RADIUS_1_1],
+            Radius11::Forbid => &[ALPN_RADIUS_1_0],
         };
         let config = server_config(chain, key, &examiner, protocols)?;
-        Ok::<_, StartError>(TlsServices { config, examiner, version: radsec.version })
+        Ok::<_, StartError>(TlsServices { config, examiner, radius_1_1: radsec.radius_1_1 })
     });
     let listener = RadiusListener::bind(settings, tls.transpose()?, vault, state_valid, inherited)?;
     let services = Services {

@@ -6,6 +6,11 @@
 
 #![expect(clippy::unwrap_used, reason = "these are tests from end to end")]
 
+mod authority;
+mod forward;
 mod listener;
+mod radsec;
+mod stream;
+mod stream_server;
 mod support;
 mod upstream;

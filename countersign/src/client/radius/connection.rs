@@ -142,10 +142,14 @@ impl Sent {
     /// Waits for the answer as long as the connection lasts.
     pub(super) async fn answer(self) -> Result<Answer, Unanswered> {
         let Self { connection, answer, .. } = self;
-        answer.await.map_err(|_| match connection.shared.state().end.clone() {
-            Some(End::Untrusted(cause)) => Unanswered::Untrusted(cause),
-            Some(End::Broken(cause)) => Unanswered::Broken(cause),
-            None => Unanswered::Broken("it was closed".into()),
+        answer.await.map_err(|_| {
+            let state = connection.shared.state();
+            match state.end.clone() {
+                Some(End::Untrusted(cause)) => Unanswered::Untrusted(cause),
+                Some(End::Broken(cause)) if state.flight.heard() == 0 => Unanswered::Refused(cause),
+                Some(End::Broken(cause)) => Unanswered::Broken(cause),
+                None => Unanswered::Broken("it was closed".into()),
+            }
         })
     }
 }

@@ -57,9 +57,12 @@ impl Link {
         };
         match &answer {
             Ok(_) => self.found_alive(),
-            Err(Unanswered::Silent | Unanswered::Unreachable(_) | Unanswered::Untrusted(_)) => {
-                self.found_dead(&answer);
-            }
+            Err(
+                Unanswered::Silent
+                | Unanswered::Unreachable(_)
+                | Unanswered::Refused(_)
+                | Unanswered::Untrusted(_),
+            ) => self.found_dead(&answer),
             // The next connection will show whether anybody is there; often the server has
             // just closed what was not used.
             Err(error @ Unanswered::Broken(_)) => {

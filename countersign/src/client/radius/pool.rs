@@ -43,7 +43,7 @@ impl Pool {
         let connection = self.dialer.dial().await?;
         let sent = connection.send(question)?;
         self.connections().push(connection);
-        sent.ok_or_else(|| Unanswered::Broken("it was closed at once".into()))
+        sent.ok_or_else(|| Unanswered::Refused("at once".into()))
     }
 
     fn send_on_open(&self, question: &Question) -> Result<Option<Sent>, Unanswered> {

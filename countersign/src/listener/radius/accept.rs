@@ -18,7 +18,7 @@ use super::{
     stream,
 };
 use crate::{
-    config::radius::VersionPolicy,
+    config::upstream::Radius11,
     listener::tls::{ClientCertificate, Examiner},
 };
 use countersign_core::wire::radius::transport::ALPN_RADIUS_1_1;
@@ -36,7 +36,7 @@ pub(super) struct Front {
 pub(super) struct RadSec {
     pub(super) config: Arc<ServerConfig>,
     pub(super) examiner: Examiner,
-    pub(super) version: VersionPolicy,
+    pub(super) radius_1_1: Radius11,
 }
 
 impl Front {
@@ -137,7 +137,7 @@ impl Front {
                 return tracing::debug!(%address, cause, "a certificate was refused, as by HTTP");
             }
         };
-        if version == Version::Historic && radsec.version == VersionPolicy::Require {
+        if version == Version::Historic && radsec.radius_1_1 == Radius11::Require {
             self.common.counts.turned_away.add();
             return tracing::debug!(%address, "the peer does not speak RADIUS/1.1");
         }
