@@ -182,7 +182,7 @@ impl SiteOfTest {
             at,
             terms: Terms::default(),
         };
-        self.authenticator.authenticate(attempt).await
+        self.authenticator.authenticate(attempt).await.verdict
     }
 
     /// What the RA gives alice for an OTP.
@@ -223,7 +223,7 @@ async fn site() -> SiteOfTest {
         policy: Policy::default(),
         pins: Arc::new(NoPins),
         pin_permits: 1,
-        upstreams,
+        others: Others { upstreams, ..Others::default() }.shared(),
     }));
 
     let key = Arc::new(FileSigner::generate(KeySpec::P256).unwrap());

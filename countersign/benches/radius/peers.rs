@@ -1,7 +1,6 @@
 //! The servers that are compared: how each is set up, started, and what it costs.
 
 use std::{
-    collections::HashMap,
     fmt::Write,
     fs,
     io::{BufRead, BufReader},
@@ -14,11 +13,18 @@ use std::{
 };
 
 use countersign::{
-    app::authenticate::{Authenticator, Others, Parts},
+    app::{
+        accounting::Recorder,
+        authenticate::{Authenticator, Others, Parts},
+        proxy::Proxy,
+    },
     audit::FileAudit,
     clock::Clock,
-    config::radius::{ClientSettings, RadiusSettings},
-    listener::radius::{RadiusListener, Services},
+    config::radius::{ClientSettings, RadiusRules, RadiusSettings, Source},
+    listener::{
+        inherited::Inherited,
+        radius::{RadiusListener, Services},
+    },
     store::{Answer, Store, embedded::Embedded},
     vault::Vault,
 };
@@ -175,32 +181,35 @@ fn serve_countersign(directory: &Path) {
     runtime.block_on(async {
         let vault = Vault::open(&directory.join("master.key")).expect("the key");
         let store = Embedded::open(&directory.join("store"), vault.key_id()).expect("the store");
-        let policy = Policy::default();
+        let vault = Arc::new(vault);
+        let audit = FileAudit::open(&directory.join("audit.log")).expect("the audit log");
+        let (audit, others) = (Arc::new(audit), Others::default().shared());
         let authenticator = Authenticator::new(Parts {
             store: Arc::new(store),
-            vault: Arc::new(vault),
-            audit: Arc::new(FileAudit::open(&directory.join("audit.log")).expect("the audit log")),
-            policy,
+            vault: vault.clone(),
+            audit: audit.clone(),
+            policy: Policy::default(),
             pins: Arc::new(NoPins),
             pin_permits: 1,
-            others: Others::default().shared(),
+            others: others.clone(),
         });
-        let listener = RadiusListener::bind(RadiusSettings {
+        let network = Source::Network("127.0.0.0/8".parse().expect("a network"));
+        let secret = Secret::new(RADIUS_SECRET.to_vec());
+        let clients = vec![ClientSettings::new("load".into(), network, secret)];
+        let settings = RadiusSettings {
             listen: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
-            clients: vec![ClientSettings {
-                name: "load".into(),
-                network: "127.0.0.0/8".parse().expect("a network"),
-                secret: Secret::new(RADIUS_SECRET.to_vec()),
-                require_message_authenticator: true,
-                never_challenge: false,
-                probe: None,
-                reply_attributes: Vec::new(),
-            }],
-        });
+            rules: RadiusRules { clients, ..RadiusRules::default() },
+            ..RadiusSettings::default()
+        };
+        let listener = RadiusListener::bind(settings, None, &vault, 120, &mut Inherited::default());
         let listener = listener.expect("a port");
-        say(listener.addresses()[0]);
-        let authenticator = Arc::new(authenticator);
-        let services = Services { authenticator, clock: Arc::new(FastClock) };
+        say(listener.addresses().udp[0]);
+        let services = Services {
+            authenticator: Arc::new(authenticator),
+            proxy: Arc::new(Proxy::new(others)),
+            recorder: Arc::new(Recorder::new(audit)),
+            clock: Arc::new(FastClock),
+        };
         listener.serve(services, CancellationToken::new()).await;
     });
 }

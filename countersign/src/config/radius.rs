@@ -12,7 +12,7 @@ use super::{
 };
 
 /// The RADIUS listener: where it listens, and by which rules it answers.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct RadiusSettings {
     /// UDP addresses.
     pub listen: Vec<SocketAddr>,

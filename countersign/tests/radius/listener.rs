@@ -3,7 +3,6 @@
 use countersign::{
     client::radius::Upstream,
     config::{radius::RadiusSettings, upstream::UpstreamSettings},
-    listener::radius::RadiusListener,
 };
 use countersign_core::{
     secret::Secret,
@@ -14,9 +13,7 @@ use countersign_core::{
 };
 use tokio::{sync::mpsc, time::timeout};
 
-use crate::support::{
-    Asking, LIMIT, Peer, Server, client, eventually, listen, otp, reply, upstream,
-};
+use crate::support::{Asking, LIMIT, Peer, Server, bind, eventually, listen, otp, reply, upstream};
 
 #[tokio::test]
 async fn accepts_an_otp_once() {
@@ -169,11 +166,8 @@ async fn a_request_in_flight_holds_up_no_other_and_is_answered_after_the_stop() 
 #[tokio::test]
 async fn two_listeners_do_not_share_an_address_unnoticed() {
     let running = listen(None).await;
-    let settings = RadiusSettings {
-        listen: vec![running.address],
-        clients: vec![client("default", "127.0.0.1/32")],
-    };
-    let error = RadiusListener::bind(settings).err().unwrap();
-    let expected = format!("RADIUS cannot listen on {}: ", running.address);
+    let settings = RadiusSettings { listen: vec![running.address], ..RadiusSettings::default() };
+    let error = bind(settings).err().unwrap();
+    let expected = format!("RADIUS cannot listen on UDP {}: ", running.address);
     assert!(error.to_string().starts_with(&expected), "{error}");
 }

@@ -8,15 +8,22 @@ use std::{
 };
 
 use countersign::{
-    app::authenticate::{Authenticator, Others, Parts},
+    app::{
+        accounting::Recorder,
+        authenticate::{Authenticator, Others, Parts},
+        proxy::Proxy,
+    },
     audit::MemoryAudit,
     client::radius::Upstream,
     clock::ManualClock,
     config::{
-        radius::{ClientSettings, RadiusSettings},
+        radius::{ClientSettings, RadiusRules, RadiusSettings, Source},
         upstream::{ServerSettings, UpstreamSettings, UserNameFormat},
     },
-    listener::radius::{RadiusListener, Services},
+    listener::{
+        inherited::Inherited,
+        radius::{BindError, RadiusListener, Services},
+    },
     store::{Store, memory::Memory},
     vault::{Vault, random_octets},
 };
@@ -58,7 +65,7 @@ pub(crate) fn otp(counter: u64) -> String {
 }
 
 /// alice with a HOTP token, and rosa about whom the upstream `otp` decides.
-pub(crate) async fn authenticator(upstream: Option<Upstream>) -> Arc<Authenticator> {
+pub(crate) async fn services(upstream: Option<Upstream>) -> Services {
     let directory = tempfile::tempdir().unwrap();
     let vault = Vault::create(&directory.path().join("key")).unwrap();
     let store = Memory::new();
@@ -72,19 +79,24 @@ pub(crate) async fn authenticator(upstream: Option<Upstream>) -> Arc<Authenticat
     let sealed = vault.seal(token.id, OATH_SECRET).unwrap();
     store.insert_token(token, Some(sealed), 0).await.unwrap();
     let upstreams = upstream.map(|upstream| ("otp".into(), Arc::new(upstream)));
-    Arc::new(Authenticator::new(Parts {
+    let others =
+        Others { upstreams: upstreams.into_iter().collect::<HashMap<_, _>>(), ..Others::default() };
+    let (audit, others) = (Arc::new(MemoryAudit::default()), others.shared());
+    let authenticator = Authenticator::new(Parts {
         store: Arc::new(store),
         vault: Arc::new(vault),
-        audit: Arc::new(MemoryAudit::default()),
+        audit: audit.clone(),
         policy: Policy::default(),
         pins: Arc::new(NoPins),
         pin_permits: 1,
-        others: Others {
-            upstreams: upstreams.into_iter().collect::<HashMap<_, _>>(),
-            ..Others::default()
-        }
-        .shared(),
-    }))
+        others: others.clone(),
+    });
+    Services {
+        authenticator: Arc::new(authenticator),
+        proxy: Arc::new(Proxy::new(others)),
+        recorder: Arc::new(Recorder::new(audit)),
+        clock: Arc::new(ManualClock::new(UnixTime(1_800_000_000))),
+    }
 }
 
 struct NoPins;
@@ -140,28 +152,29 @@ pub(crate) async fn listen(upstream: Option<Upstream>) -> Running {
         client("default", "127.0.0.1/32"),
         ClientSettings { require_message_authenticator: false, ..client("exempt", "127.0.0.2/32") },
     ];
-    let listen = vec![([127, 0, 0, 1], 0).into()];
-    let listener = RadiusListener::bind(RadiusSettings { listen, clients }).unwrap();
-    let (address, counts) = (listener.addresses()[0], listener.counts());
-    let services = Services {
-        authenticator: authenticator(upstream).await,
-        clock: Arc::new(ManualClock::new(UnixTime(1_800_000_000))),
+    let settings = RadiusSettings {
+        listen: vec![([127, 0, 0, 1], 0).into()],
+        rules: RadiusRules { clients, ..RadiusRules::default() },
+        ..RadiusSettings::default()
     };
+    let listener = bind(settings).unwrap();
+    let (address, counts) = (listener.addresses().udp[0], listener.counts());
+    let services = services(upstream).await;
     let stop = CancellationToken::new();
     let served = tokio::spawn(listener.serve(services, stop.clone()));
     Running { address, counts, stop, served }
 }
 
+#[expect(clippy::unwrap_in_result, reason = "what fails here is the test")]
+pub(crate) fn bind(settings: RadiusSettings) -> Result<RadiusListener, BindError> {
+    let directory = tempfile::tempdir().unwrap();
+    let vault = Vault::create(&directory.path().join("key")).unwrap();
+    RadiusListener::bind(settings, None, &vault, 120, &mut Inherited::default())
+}
+
 pub(crate) fn client(name: &str, network: &str) -> ClientSettings {
-    ClientSettings {
-        name: name.into(),
-        network: network.parse().unwrap(),
-        secret: secret(),
-        require_message_authenticator: true,
-        never_challenge: false,
-        probe: None,
-        reply_attributes: Vec::new(),
-    }
+    let source = Source::Network(network.parse().unwrap());
+    ClientSettings::new(name.into(), source, secret())
 }
 
 /// A request that is being put together.

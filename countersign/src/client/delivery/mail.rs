@@ -10,13 +10,13 @@ use lettre::{
     },
     transport::smtp::authentication::{Credentials, Mechanism},
 };
-use rustls::RootCertStore;
+use rustls::{ALL_VERSIONS, RootCertStore};
 use tokio_rustls::TlsConnector;
 use uuid::Uuid;
 
 use super::{Failure, Message, hide, smtp::Server};
 use crate::{
-    client::http::{ClientError, client_config},
+    client::tls::{ClientError, client_config},
     config::delivery::{MailSettings, one_line},
 };
 
@@ -38,7 +38,7 @@ impl Mail {
             host: settings.host.clone(),
             port: settings.port,
             tls: settings.tls,
-            connector: TlsConnector::from(Arc::new(client_config(roots, None)?)),
+            connector: TlsConnector::from(Arc::new(client_config(roots, None, ALL_VERSIONS)?)),
         };
         Ok(Self { server, settings: settings.clone() })
     }

@@ -21,7 +21,7 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 
-use crate::{client::http::explain, config::delivery::MailTls};
+use crate::{client::tls::explain, config::delivery::MailTls};
 
 /// A mail server, and how it is connected to.
 pub(super) struct Server {
