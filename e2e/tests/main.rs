@@ -11,6 +11,7 @@ mod support;
 mod chain;
 mod cli;
 mod crash;
+mod delivery;
 mod demo;
 mod login;
 mod otpce;

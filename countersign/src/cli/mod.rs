@@ -131,5 +131,6 @@ Examples:
   countersign serve                     run every listener the config names
   countersign account add alice --upn alice@example.com
   countersign token add alice --type totp --show-uri
+  countersign delivery test mail --to alice@example.com
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 config unusable, 4 credentials refused.";
