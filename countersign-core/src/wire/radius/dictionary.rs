@@ -1,6 +1,11 @@
-//! Codes and attribute numbers; unknown ones survive.
+//! Codes and attribute numbers; unknown ones survive. Below, what attributes hold.
 
 use std::fmt;
+
+pub mod definition;
+pub mod file;
+pub mod value;
+pub mod vendor;
 
 /// A number with a name for some of its values, and a place for all the others.
 macro_rules! named_numbers {
