@@ -28,6 +28,7 @@ use self::{
 };
 use crate::signer::file::KeySpec;
 
+mod dictionary;
 pub mod file;
 pub mod radius;
 pub mod reply;

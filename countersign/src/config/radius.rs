@@ -6,14 +6,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use countersign_core::secret::Secret;
+use countersign_core::{secret::Secret, wire::radius::dictionary::definition::Dictionary};
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer};
 
 use super::{
     Wrong,
+    dictionary::load_dictionary,
     file::yes,
-    reply::{ReplyAttribute, ReplyFile, check_reply},
+    reply::{ReplyFile, ReplyRule, check_replies},
     secret::{octets, secret, shared_secret},
     upstream::{ProbeFile, ProbeUser},
     wrong,
@@ -43,8 +44,8 @@ pub struct ClientSettings {
     pub never_challenge: bool,
     /// The user by which it probes whether we are alive.
     pub probe: Option<ProbeUser>,
-    /// What every Access-Accept carries.
-    pub reply_attributes: Vec<ReplyAttribute>,
+    /// What its Access-Accepts carry, in this order.
+    pub reply_attributes: Vec<ReplyRule>,
 }
 
 /// `[radius]`
@@ -53,6 +54,12 @@ pub struct ClientSettings {
 pub struct RadiusFile {
     /// UDP addresses.
     pub listen: Vec<SocketAddr>,
+    /// Files that name more attributes, in the format of FreeRADIUS.
+    #[serde(default)]
+    pub dictionary: Vec<PathBuf>,
+    /// What every Access-Accept to any client carries.
+    #[serde(default)]
+    pub reply: Vec<ReplyFile>,
     /// `[radius.client.NAME]`
     #[serde(default)]
     pub client: BTreeMap<String, ClientFile>,
@@ -78,7 +85,7 @@ pub struct ClientFile {
     pub never_challenge: bool,
     /// The user that it probes with.
     pub probe: Option<ProbeFile>,
-    /// What every Access-Accept carries.
+    /// What its Access-Accepts carry.
     #[serde(default)]
     pub reply: Vec<ReplyFile>,
 }
@@ -87,13 +94,23 @@ pub(super) fn check_radius(file: RadiusFile, base: &Path) -> Result<RadiusSettin
     if file.listen.is_empty() {
         return wrong("radius.listen", "it names no address, for instance \"0.0.0.0:1812\"");
     }
-    let clients = file.client.into_iter().map(|(name, client)| check_client(name, client, base));
+    let dictionary = load_dictionary(&file.dictionary, base)?;
+    let reply = check_replies("radius", file.reply, &dictionary)?;
+    let clients = file.client.into_iter().map(|(name, client)| {
+        let mut checked = check_client(name, client, base, &dictionary)?;
+        checked.reply_attributes.splice(0..0, reply.iter().cloned());
+        Ok(checked)
+    });
     Ok(RadiusSettings { listen: file.listen, clients: clients.collect::<Result<_, _>>()? })
 }
 
-fn check_client(name: String, file: ClientFile, base: &Path) -> Result<ClientSettings, Wrong> {
+fn check_client(
+    name: String,
+    file: ClientFile,
+    base: &Path,
+    dictionary: &Dictionary,
+) -> Result<ClientSettings, Wrong> {
     let key = format!("radius.client.{name}");
-    let reply = file.reply.into_iter().map(|reply| check_reply(&key, reply));
     Ok(ClientSettings {
         network: file.address,
         secret: shared_secret(&key, file.secret, file.secret_file, base)?,
@@ -102,7 +119,7 @@ fn check_client(name: String, file: ClientFile, base: &Path) -> Result<ClientSet
         probe: file
             .probe
             .map(|probe| ProbeUser { name: probe.user, password: octets(&probe.password) }),
-        reply_attributes: reply.collect::<Result<_, _>>()?,
+        reply_attributes: check_replies(&key, file.reply, dictionary)?,
         name,
     })
 }

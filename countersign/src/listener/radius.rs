@@ -24,6 +24,7 @@ pub use self::{
 };
 use crate::{app::authenticate::Authenticator, clock::Clock, config::radius::RadiusSettings};
 
+mod attributes;
 mod clients;
 mod counts;
 mod handler;

@@ -21,12 +21,16 @@ use countersign_core::{
 };
 
 use super::{
+    attributes::{Facts, attributes},
     clients::Clients,
     counts::{Counter, Counts},
     reply::ReplyTo,
     request::Question,
 };
-use crate::{config::radius::ClientSettings, vault::random_octets};
+use crate::{
+    config::{radius::ClientSettings, reply::Listener},
+    vault::random_octets,
+};
 
 /// Knows the clients, and what was asked and answered of late.
 pub(super) struct Handler {
@@ -104,7 +108,9 @@ impl Handler {
         let Asked { peer, client, reply_to } = asked;
         let (counter, answer) = match verdict.outcome {
             Outcome::Accepted => {
-                (&self.counts.accepted, reply_to.accept(&client.reply_attributes, &client.secret))
+                let facts = facts(&verdict);
+                let attributes = attributes(client.reply_attributes.iter(), &facts);
+                (&self.counts.accepted, reply_to.accept(&attributes, &client.secret))
             }
             Outcome::Challenged if !client.never_challenge => {
                 (&self.counts.challenged, reply_to.challenge(&client.secret))
@@ -233,6 +239,17 @@ impl Correlations {
     }
 }
 
+fn facts(verdict: &Verdict) -> Facts<'static> {
+    Facts {
+        listener: Listener::Udp,
+        account: None,
+        groups: &[],
+        token_label: None,
+        token_id: verdict.token,
+        indicators: &[],
+    }
+}
+
 fn demand(client: &ClientSettings) -> Demand {
     match client.require_message_authenticator {
         true => Demand::Required,
@@ -263,7 +280,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::config::{reply::ReplyAttribute, upstream::ProbeUser};
+    use crate::config::{reply::ReplyRule, upstream::ProbeUser};
 
     const NOW: UnixTime = UnixTime(1_800_000_000);
 
@@ -278,7 +295,7 @@ mod tests {
                 name: "DAProbeUser".into(),
                 password: Secret::new(b"DAProbePass".to_vec()),
             }),
-            reply_attributes: vec![ReplyAttribute { number: 11, value: b"vpn".to_vec() }],
+            reply_attributes: vec![ReplyRule::fixed(11, b"vpn".to_vec())],
         }
     }
 

@@ -10,8 +10,6 @@ use countersign_core::{
     },
 };
 
-use crate::config::reply::ReplyAttribute;
-
 /// What a reply must repeat of its request.
 #[derive(Debug)]
 pub(super) struct ReplyTo {
@@ -39,7 +37,7 @@ impl ReplyTo {
 
     pub(super) fn accept(
         &self,
-        attributes: &[ReplyAttribute],
+        attributes: &[(AttributeNumber, Vec<u8>)],
         secret: &Secret<Vec<u8>>,
     ) -> Vec<u8> {
         match self.draft(Code::ACCESS_ACCEPT, attributes) {
@@ -62,21 +60,18 @@ impl ReplyTo {
 
     /// The text tells nothing that the code does not tell.
     fn refuse(&self, code: Code, text: &str, secret: &Secret<Vec<u8>>) -> Vec<u8> {
-        let message = ReplyAttribute {
-            number: AttributeNumber::REPLY_MESSAGE.0,
-            value: text.as_bytes().to_vec(),
-        };
+        let message = (AttributeNumber::REPLY_MESSAGE, text.as_bytes().to_vec());
         let draft = self.draft(code, &[message]).or_else(|_| self.draft(code, &[]));
         draft.expect("Proxy-State that fitted into the request fits").finish_reply(secret)
     }
 
-    fn draft(&self, code: Code, attributes: &[ReplyAttribute]) -> Result<Draft, Unfit> {
+    fn draft(&self, code: Code, attributes: &[(AttributeNumber, Vec<u8>)]) -> Result<Draft, Unfit> {
         let mut draft = Draft::new(code, self.identifier, self.authenticator, self.protection);
         for state in &self.proxy_states {
             draft.push(AttributeNumber::PROXY_STATE, state)?;
         }
-        for attribute in attributes {
-            draft.push(AttributeNumber(attribute.number), &attribute.value)?;
+        for (number, value) in attributes {
+            draft.push(*number, value)?;
         }
         Ok(draft)
     }
@@ -114,8 +109,8 @@ mod tests {
         (packet.code(), packet.attributes().iter().map(|found| found.number.0).collect())
     }
 
-    fn class(octets: usize) -> ReplyAttribute {
-        ReplyAttribute { number: 25, value: vec![b'x'; octets] }
+    fn class(octets: usize) -> (AttributeNumber, Vec<u8>) {
+        (AttributeNumber::CLASS, vec![b'x'; octets])
     }
 
     #[test]
