@@ -200,11 +200,9 @@ fn check_reply(file: ReplyFile, dictionary: &Dictionary) -> Result<ReplyRule, St
     };
     rule.value = form.check(file.tag, known, dictionary)?;
     match &rule.value {
-        ReplyValue::Fixed(value) if value.is_empty() || value.len() > rule.room() => Err(format!(
-            "the attribute holds 1 to {} octets, not {}",
-            rule.room(),
-            value.len()
-        )),
+        ReplyValue::Fixed(value) if value.is_empty() || value.len() > rule.room() => {
+            Err(format!("the attribute holds 1 to {} octets, not {}", rule.room(), value.len()))
+        }
         ReplyValue::Fixed(_) | ReplyValue::From(_) => Ok(rule),
     }
 }

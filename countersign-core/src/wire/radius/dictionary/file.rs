@@ -320,3 +320,210 @@ fn wide_number(word: &str) -> Result<u64, Fault> {
 fn within(number: u32, limit: u32) -> Result<u32, Fault> {
     if number > limit { Err(Fault::TooLarge(number.into(), limit)) } else { Ok(number) }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What the lines come to; or the line, from 1, that is wrong, and why. 0 is the end.
+    fn read(lines: &str) -> Result<Dictionary, (usize, Fault)> {
+        let mut dictionary = Dictionary::default();
+        let mut block = Block::default();
+        for (index, line) in lines.lines().enumerate() {
+            block.read_line(line, &mut dictionary).map_err(|fault| (index + 1, fault))?;
+        }
+        block.end().map_err(|fault| (0, fault))?;
+        Ok(dictionary)
+    }
+
+    fn attribute(lines: &str, name: &str) -> Definition {
+        read(lines).unwrap().attribute(name).unwrap().clone()
+    }
+
+    #[test]
+    fn reads_attributes_of_the_standards() {
+        let lines = "# a comment\n\n  attribute\tFilter-Id\t11  string # at the end\n\
+                     ATTRIBUTE Tunnel-Type 0x40 integer has_tag\nVALUE tunnel-type VLAN 13";
+        let filter = attribute(lines, "Filter-Id");
+        assert_eq!((filter.number, filter.vendor, filter.kind), (11, None, Kind::Text));
+        let tunnel = attribute(lines, "TUNNEL-TYPE");
+        assert_eq!((tunnel.number, tunnel.tagged), (64, true));
+        assert_eq!(read(lines).unwrap().values(&tunnel).collect::<Vec<_>>(), [("vlan", 13)]);
+    }
+
+    #[test]
+    fn reads_attributes_of_makers() {
+        let vendors = "VENDOR A 10\nVENDOR B 20 format=2,1\nVENDOR C 30 format=1,1,c\n";
+        for (lines, id, number) in [
+            ("BEGIN-VENDOR A\nATTRIBUTE X 1 string\nEND-VENDOR A", 10, 1),
+            ("BEGIN-VENDOR b\nATTRIBUTE X 0x1234 string\nEND-VENDOR B", 20, 0x1234),
+            ("BEGIN-VENDOR C\nATTRIBUTE X 255 string\nEND-VENDOR C", 30, 255),
+            ("ATTRIBUTE X 7 string A", 10, 7),
+        ] {
+            let found = attribute(&format!("{vendors}{lines}"), "X");
+            assert_eq!((found.vendor.unwrap().id, found.number), (id, number), "{lines}");
+        }
+    }
+
+    #[test]
+    fn reads_every_type_of_freeradius() {
+        for (word, kind) in [
+            ("string", Kind::Text),
+            ("String", Kind::Text),
+            ("octets", Kind::Octets(None)),
+            ("octets[16]", Kind::Octets(Some(16))),
+            ("byte", Kind::Integer(Width::One)),
+            ("short", Kind::Integer(Width::Two)),
+            ("integer", Kind::Integer(Width::Four)),
+            ("integer64", Kind::Integer(Width::Eight)),
+            ("signed", Kind::Signed),
+            ("date", Kind::Date),
+            ("ipaddr", Kind::Ipv4Address),
+            ("ipv6addr", Kind::Ipv6Address),
+            ("combo-ip", Kind::Address),
+            ("ipv4prefix", Kind::Ipv4Prefix),
+            ("ipv6prefix", Kind::Ipv6Prefix),
+            ("ifid", Kind::InterfaceId),
+            ("ether", Kind::Ethernet),
+            ("tlv", Kind::Structure),
+            ("abinary", Kind::Structure),
+        ] {
+            assert_eq!(attribute(&format!("ATTRIBUTE X 200 {word}"), "X").kind, kind, "{word}");
+        }
+    }
+
+    #[test]
+    fn keeps_what_cannot_be_sent_with_the_reason() {
+        let tlv = "ATTRIBUTE T 200 tlv\nBEGIN-TLV T\nATTRIBUTE X 1 string\nEND-TLV T";
+        let extended = "VENDOR A 10\nBEGIN-VENDOR A format=Extended-Vendor-Specific-5\n\
+                        ATTRIBUTE X 1 string\nEND-VENDOR A\nATTRIBUTE Y 2 string";
+        for (lines, obstacle) in [
+            ("ATTRIBUTE X 241.26.1 string", Obstacle::Nested),
+            (tlv, Obstacle::Nested),
+            (extended, Obstacle::Nested),
+            ("ATTRIBUTE X 1000 string", Obstacle::Internal),
+            ("ATTRIBUTE X 100 string virtual", Obstacle::Internal),
+            ("ATTRIBUTE X 69 string has_tag,encrypt=2", Obstacle::Encrypted),
+        ] {
+            assert_eq!(attribute(lines, "X").kind, Kind::Never(obstacle), "{lines}");
+        }
+        assert_eq!(attribute(extended, "Y").kind, Kind::Text, "the block has ended");
+    }
+
+    #[test]
+    fn asks_for_the_files_that_are_to_be_read_first() {
+        let mut dictionary = Dictionary::default();
+        let mut include = |line| Block::default().read_line(line, &mut dictionary);
+        let required = Include { path: "dictionary.more", is_optional: false };
+        assert_eq!(include("$INCLUDE dictionary.more"), Ok(Some(required)));
+        let optional = Include { is_optional: true, ..required };
+        assert_eq!(include("$include- dictionary.more # if any"), Ok(Some(optional)));
+    }
+
+    #[test]
+    fn says_what_is_wrong_with_a_line() {
+        for (line, expected) in [
+            ("PROTOCOL RADIUS 1", "\"PROTOCOL\" begins no line of a FreeRADIUS 3 dictionary"),
+            ("ATTRIBUTE X 1", "expected ATTRIBUTE name number type [flags]"),
+            ("ATTRIBUTE X 1 string has_tag array", "expected ATTRIBUTE name number type [flags]"),
+            ("ATTRIBUTE X one string", "\"one\" is no number"),
+            ("ATTRIBUTE X 010 string", "write it in decimal, without leading zeros"),
+            ("ATTRIBUTE X -1 string", "\"-1\" is no number"),
+            ("ATTRIBUTE X 0x string", "\"0x\" is no number"),
+            ("ATTRIBUTE X +1 string", "\"+1\" is no number"),
+            ("ATTRIBUTE X 1..2 string", "\"\" is no number"),
+            ("ATTRIBUTE X 4294967296 string", "4294967296 is too large, 4294967295 at most"),
+            ("ATTRIBUTE X 1 text[4]", "\"text[4]\" is no type of values"),
+            ("ATTRIBUTE X 1 octets[0]", "\"octets[0]\" is no type of values"),
+            ("ATTRIBUTE X 1 octets[254]", "\"octets[254]\" is no type of values"),
+            ("ATTRIBUTE X 1 string big", "\"big\" is neither a flag of an attribute nor a vendor"),
+            ("ATTRIBUTE X 1 ipaddr has_tag", "has_tag belongs to the types string and integer"),
+            ("VALUE X Yes", "expected VALUE attribute name number"),
+            ("VALUE X Yes 1", "no ATTRIBUTE line before this one names \"X\""),
+            ("VENDOR A", "expected VENDOR name number [format=1,1]"),
+            ("VENDOR A 16777216", "16777216 is too large, 16777215 at most"),
+            ("VENDOR A 1 format=3,1", "\"format=3,1\" is no format such as format=1,1"),
+            ("VENDOR A 1 format=2,2,c", "is no format such as format=1,1"),
+            ("VENDOR A 1 1,1", "is no format such as format=1,1"),
+            ("BEGIN-VENDOR A", "no VENDOR line before this one names \"A\""),
+            ("BEGIN-VENDOR A B C", "expected BEGIN-VENDOR name"),
+            ("END-VENDOR A", "A did not begin"),
+            ("BEGIN-TLV T", "no ATTRIBUTE line before this one names \"T\""),
+            ("END-TLV T", "T did not begin"),
+            ("$INCLUDE", "expected $INCLUDE file"),
+        ] {
+            let (_, fault) = read(line).unwrap_err();
+            assert!(fault.to_string().contains(expected), "{line}: {fault}");
+        }
+    }
+
+    #[test]
+    fn blocks_begin_and_end_in_pairs() {
+        let vendors = "VENDOR A 10\nVENDOR B 20\n";
+        for (lines, line, unfinished) in [
+            ("BEGIN-VENDOR A", 0, "A"),
+            ("BEGIN-VENDOR A\nBEGIN-VENDOR B", 4, "A"),
+            ("BEGIN-VENDOR A\nEND-VENDOR B", 4, "A"),
+            ("ATTRIBUTE T 200 tlv\nBEGIN-TLV T", 0, "T"),
+        ] {
+            let error = read(&format!("{vendors}{lines}")).unwrap_err();
+            assert_eq!(error, (line, Fault::Unfinished(unfinished.into())), "{lines}");
+        }
+    }
+
+    #[test]
+    fn a_number_must_fit_into_the_format_of_its_maker() {
+        let begin = |format| format!("VENDOR A 10 format={format}\nBEGIN-VENDOR A\n");
+        for (format, number, limit) in [("1,1", 256, 255), ("2,1", 65536, 65535)] {
+            let lines = format!("{}ATTRIBUTE X {number} string", begin(format));
+            assert_eq!(read(&lines).unwrap_err(), (3, Fault::TooLarge(number, limit)));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_or_refused(text in "(?s).{0,200}") {
+            let _ = read(&text);
+        }
+
+        #[test]
+        fn words_in_any_order_are_read_or_refused(
+            lines in proptest::collection::vec(
+                proptest::collection::vec(proptest::sample::select(WORDS), 0..6), 0..12)
+        ) {
+            let lines: Vec<_> = lines.iter().map(|words| words.join(" ")).collect();
+            if let Ok(dictionary) = read(&lines.join("\n")) {
+                for known in dictionary.iter() {
+                    prop_assert_eq!(dictionary.attribute(&known.name), Some(known));
+                }
+            }
+        }
+    }
+
+    const WORDS: &[&str] = &[
+        "ATTRIBUTE",
+        "VALUE",
+        "VENDOR",
+        "BEGIN-VENDOR",
+        "END-VENDOR",
+        "BEGIN-TLV",
+        "END-TLV",
+        "$INCLUDE",
+        "A",
+        "B",
+        "X",
+        "1",
+        "0x10",
+        "300",
+        "1.2",
+        "string",
+        "integer",
+        "tlv",
+        "has_tag",
+        "encrypt=1",
+        "format=2,1",
+        "#",
+    ];
+}

@@ -213,3 +213,160 @@ fn parsed<T: FromStr>(text: &str) -> Option<T> {
 
 /// How many names of values are shown at most.
 const NAMES: usize = 12;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::wire::radius::dictionary::file::Block;
+
+    /// A dictionary whose only attribute, `X`, has this type, and two values with names.
+    fn dictionary(kind: &str) -> Dictionary {
+        let mut dictionary = Dictionary::default();
+        let attribute = format!("ATTRIBUTE X 200 {kind}");
+        for line in [&attribute, "VALUE X Off 0", "VALUE X High 300"] {
+            Block::default().read_line(line, &mut dictionary).unwrap();
+        }
+        dictionary
+    }
+
+    fn value(kind: &str, text: &str) -> Result<Vec<u8>, ValueError> {
+        let dictionary = dictionary(kind);
+        dictionary.value(dictionary.attribute("X").unwrap(), text)
+    }
+
+    #[test]
+    fn reads_values_of_every_type() {
+        for (kind, text, octets) in [
+            ("string", "0xé", "0xé".as_bytes()),
+            ("octets", "vpn", b"vpn"),
+            ("octets", "0x00Ff", &[0, 255]),
+            ("octets[2]", "0x00ff", &[0, 255]),
+            ("byte", "255", &[255]),
+            ("short", "0x1F40", &[31, 64]),
+            ("integer", "3600", &[0, 0, 14, 16]),
+            ("integer", "high", &[0, 0, 1, 44]),
+            ("integer64", "18446744073709551615", &[255; 8]),
+            ("signed", "-2", &[255, 255, 255, 254]),
+            ("date", "1800000000", &[0x6b, 0x49, 0xd2, 0]),
+            ("date", "2027-01-15T08:00:00Z", &[0x6b, 0x49, 0xd2, 0]),
+            ("ipaddr", "10.1.2.3", &[10, 1, 2, 3]),
+            ("ipv6addr", "::1", &[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]),
+            ("combo-ip", "10.1.2.3", &[10, 1, 2, 3]),
+            ("combo-ip", "::", &[0; 16]),
+            ("ipv4prefix", "10.1.0.0/16", &[0, 16, 10, 1, 0, 0]),
+            ("ipv4prefix", "0.0.0.0/0", &[0; 6]),
+            (
+                "ipv6prefix",
+                "fe80::/10",
+                &[0, 10, 254, 128, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+            ),
+            ("ifid", "0:1:2:ffff", &[0, 0, 0, 1, 0, 2, 255, 255]),
+            ("ether", "00:00:5e:00:53:01", &[0, 0, 94, 0, 83, 1]),
+            ("ether", "00-00-5E-00-53-01", &[0, 0, 94, 0, 83, 1]),
+        ] {
+            assert_eq!(value(kind, text).as_deref(), Ok(octets), "{kind} {text}");
+        }
+    }
+
+    #[test]
+    fn refuses_what_is_no_value_and_says_what_would_be_one() {
+        for (kind, text, expected) in [
+            ("octets", "0x0", "\"0x0\" is not a whole number of octets in hexadecimal"),
+            ("octets[2]", "abc", "\"abc\" is not 2 octets"),
+            ("byte", "256", "\"256\" is not a number up to 255 or one of high, off"),
+            ("byte", "high", "\"high\" is not a number up to 255"),
+            ("short", "65536", "a number up to 65535"),
+            ("integer", "4294967296", "a number up to 4294967295"),
+            ("integer", "+1", "a number up to 4294967295"),
+            ("integer", "0x", "a number up to 4294967295"),
+            ("integer", "", "a number up to 4294967295"),
+            ("signed", "2147483648", "a number from -2147483648 to 2147483647"),
+            ("date", "tomorrow", "a time such as 2030-01-31T00:00:00Z"),
+            ("date", "2200-01-01T00:00:00Z", "a time such as"),
+            ("ipaddr", "10.1.2", "an IPv4 address"),
+            ("ipv6addr", "10.1.2.3", "an IPv6 address"),
+            ("combo-ip", "here", "an IP address"),
+            ("ipv4prefix", "10.1.2.3/16", "a prefix such as 10.1.0.0/16"),
+            ("ipv4prefix", "10.1.0.0/33", "a prefix such as 10.1.0.0/16"),
+            ("ipv4prefix", "10.1.0.0", "a prefix such as 10.1.0.0/16"),
+            ("ipv6prefix", "10.1.0.0/16", "a prefix such as 2001:db8::/32"),
+            ("ipv6prefix", "::1/127", "a prefix such as 2001:db8::/32"),
+            ("ifid", "0:1:2", "an interface identifier"),
+            ("ifid", "0:1:2:10000", "an interface identifier"),
+            ("ifid", "0:1:2:+1", "an interface identifier"),
+            ("ether", "00:00:5e:00:53:100", "the address of a network card"),
+            ("tlv", "x", "give it in hexadecimal"),
+            ("string encrypt=2", "x", "it would have to be encrypted"),
+        ] {
+            let error = value(kind, text).unwrap_err().to_string();
+            assert!(error.contains(expected), "{kind} {text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_tag_stands_before_a_text_and_in_the_first_octet_of_an_integer() {
+        let tag = |kind: &str, tag, value: &[u8]| {
+            dictionary(kind).attribute("X").unwrap().tag(tag, value.to_vec())
+        };
+        for (kind, number, plain, tagged) in [
+            ("string has_tag", Some(1), &b"42"[..], Ok(b"\x0142".to_vec())),
+            ("string has_tag", None, b"42", Ok(b"42".to_vec())),
+            ("integer has_tag", Some(31), &[0, 0, 0, 13], Ok(vec![31, 0, 0, 13])),
+            ("integer has_tag", None, &[0, 0, 0, 13], Ok(vec![0, 0, 0, 13])),
+            ("integer has_tag", None, &[1, 0, 0, 0], Err(ValueError::TagWidth)),
+            ("integer has_tag", Some(0), &[0, 0, 0, 13], Err(ValueError::TagRange)),
+            ("string has_tag", Some(32), b"42", Err(ValueError::TagRange)),
+            ("string", Some(1), b"42", Err(ValueError::NoTag)),
+            ("integer", None, &[1, 0, 0, 0], Ok(vec![1, 0, 0, 0])),
+        ] {
+            assert_eq!(tag(kind, number, plain), tagged, "{kind} {number:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_value_or_none(text in "(?s).{0,40}", kind in proptest::sample::select(KINDS)) {
+            let _ = value(kind, &text);
+        }
+
+        #[test]
+        fn addresses_travel_as_their_octets(four: u32, six: u128, length in 0u8..=128) {
+            let (four, six) = (Ipv4Addr::from_bits(four), Ipv6Addr::from_bits(six));
+            prop_assert_eq!(value("ipaddr", &four.to_string()).unwrap(), four.octets());
+            prop_assert_eq!(value("combo-ip", &six.to_string()).unwrap(), six.octets());
+            let rest = u128::MAX.checked_shr(length.into()).unwrap_or(0);
+            let prefix = Ipv6Addr::from_bits(six.to_bits() & !rest);
+            let octets = value("ipv6prefix", &format!("{prefix}/{length}")).unwrap();
+            prop_assert_eq!(octets, [&[0, length], &prefix.octets()[..]].concat());
+        }
+
+        #[test]
+        fn numbers_travel_in_network_order(number: u32) {
+            prop_assert_eq!(value("integer", &number.to_string()).unwrap(), number.to_be_bytes());
+            prop_assert_eq!(value("integer", &format!("{number:#X}").replace("0X", "0x")).unwrap(),
+                number.to_be_bytes());
+        }
+    }
+
+    const KINDS: &[&str] = &[
+        "string",
+        "octets",
+        "octets[4]",
+        "byte",
+        "short",
+        "integer",
+        "integer64",
+        "signed",
+        "date",
+        "ipaddr",
+        "ipv6addr",
+        "combo-ip",
+        "ipv4prefix",
+        "ipv6prefix",
+        "ifid",
+        "ether",
+        "tlv",
+    ];
+}
