@@ -5,6 +5,7 @@
 //! `countersign-core/tests/corpus.rs` includes this file and replays the corpus.
 
 pub mod decision;
+pub mod dictionary;
 pub mod names;
 pub mod otpce;
 pub mod pki;
@@ -14,9 +15,10 @@ pub mod radius;
 pub type Target = fn(&[u8]);
 
 /// Every target with the name of its folder in `fuzz/corpus`.
-pub const TARGETS: [(&str, Target); 13] = [
+pub const TARGETS: [(&str, Target); 14] = [
     ("radius_request", radius::request),
     ("radius_reply", radius::reply),
+    ("radius_dictionary", dictionary::radius),
     ("otpce_request", otpce::request),
     ("otpce_response", otpce::response),
     ("certificate_request", pki::certificate_request),
