@@ -17,6 +17,9 @@ pub struct Dictionary {
     vendors: HashMap<String, Entry<Vendor>>,
     /// Attributes of one number share their values, whatever their names.
     values: HashMap<Place, BTreeMap<String, u64>>,
+    /// Values of attributes that no line has named yet. Some files name them later, and
+    /// many makers name values of attributes that are in accounting only.
+    early_values: HashMap<String, BTreeMap<String, u64>>,
     /// The first name of each attribute.
     names: HashMap<Place, String>,
 }
@@ -176,22 +179,20 @@ impl Dictionary {
             }
             Some(_) | None => {}
         }
+        if let Some(values) = self.early_values.remove(&key) {
+            self.values.entry(place.clone()).or_default().extend(values);
+        }
         self.names.entry(place).or_insert_with(|| key.clone());
         self.attributes.insert(key, Entry { known: definition, is_built_in: false });
         Ok(())
     }
 
-    pub(super) fn add_value(
-        &mut self,
-        attribute: &str,
-        name: &str,
-        number: u64,
-    ) -> Result<(), Fault> {
-        let of =
-            self.attribute(attribute).ok_or_else(|| Fault::NoSuchAttribute(attribute.into()))?;
-        let place = of.place();
-        self.values.entry(place).or_default().insert(name.to_ascii_lowercase(), number);
-        Ok(())
+    pub(super) fn add_value(&mut self, attribute: &str, name: &str, number: u64) {
+        let values = match self.attribute(attribute).map(Definition::place) {
+            Some(place) => self.values.entry(place).or_default(),
+            None => self.early_values.entry(attribute.to_ascii_lowercase()).or_default(),
+        };
+        values.insert(name.to_ascii_lowercase(), number);
     }
 }
 
@@ -275,6 +276,15 @@ mod tests {
         let other = dictionary.attribute("Kind-Of-Service").unwrap();
         assert!(dictionary.values(other).any(|value| value == ("framed-user", 2)));
         assert_eq!(dictionary.standard(6).unwrap().name, "Service-Type", "the first name stays");
+    }
+
+    #[test]
+    fn values_may_come_before_their_attribute() {
+        let dictionary = with("VALUE Menu Fish 1\nATTRIBUTE MENU 200 integer\nVALUE menu Fowl 2");
+        let dictionary = dictionary.unwrap();
+        let menu = dictionary.attribute("Menu").unwrap();
+        assert_eq!(dictionary.values(menu).collect::<Vec<_>>(), [("fish", 1), ("fowl", 2)]);
+        assert!(with("VALUE Acct-Status-Type Lunch 12").is_ok(), "we need not know it");
     }
 
     #[test]

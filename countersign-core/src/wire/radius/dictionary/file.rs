@@ -211,7 +211,8 @@ fn value(words: &[&str], dictionary: &mut Dictionary) -> Result<(), Fault> {
     let [attribute, name, word] = *words else {
         return Err(Fault::Words("VALUE attribute name number"));
     };
-    dictionary.add_value(attribute, name, wide_number(word)?)
+    dictionary.add_value(attribute, name, wide_number(word)?);
+    Ok(())
 }
 
 fn vendor(words: &[&str], dictionary: &mut Dictionary) -> Result<(), Fault> {
@@ -441,7 +442,7 @@ mod tests {
             ("ATTRIBUTE X 1 string big", "\"big\" is neither a flag of an attribute nor a vendor"),
             ("ATTRIBUTE X 1 ipaddr has_tag", "has_tag belongs to the types string and integer"),
             ("VALUE X Yes", "expected VALUE attribute name number"),
-            ("VALUE X Yes 1", "no ATTRIBUTE line before this one names \"X\""),
+            ("VALUE X Yes one", "\"one\" is no number"),
             ("VENDOR A", "expected VENDOR name number [format=1,1]"),
             ("VENDOR A 16777216", "16777216 is too large, 16777215 at most"),
             ("VENDOR A 1 format=3,1", "\"format=3,1\" is no format such as format=1,1"),
