@@ -46,9 +46,12 @@ pub struct Include<'a> {
 /// Operator: a line that is not understood.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
-    /// The first word.
-    #[error("{0:?} begins no line of a FreeRADIUS 3 dictionary")]
-    Keyword(String),
+    /// The first word. It is not shown: the file may be another one, with a secret in it.
+    #[error(
+        "a line of a FreeRADIUS 3 dictionary begins with ATTRIBUTE, VALUE, VENDOR, BEGIN-VENDOR, \
+         END-VENDOR, BEGIN-TLV, END-TLV or $INCLUDE"
+    )]
+    Keyword,
     /// The number of words.
     #[error("expected {0}")]
     Words(&'static str),
@@ -117,7 +120,7 @@ impl Block {
             "END-TLV" => end(&mut self.structure, rest)?,
             "$INCLUDE" => return include(rest, false).map(Some),
             "$INCLUDE-" => return include(rest, true).map(Some),
-            _ => return Err(Fault::Keyword((*keyword).into())),
+            _ => return Err(Fault::Keyword),
         }
         Ok(None)
     }
@@ -426,7 +429,10 @@ mod tests {
     #[test]
     fn says_what_is_wrong_with_a_line() {
         for (line, expected) in [
-            ("PROTOCOL RADIUS 1", "\"PROTOCOL\" begins no line of a FreeRADIUS 3 dictionary"),
+            (
+                "PROTOCOL RADIUS 1",
+                "a line of a FreeRADIUS 3 dictionary begins with ATTRIBUTE, VALUE,",
+            ),
             ("ATTRIBUTE X 1", "expected ATTRIBUTE name number type [flags]"),
             ("ATTRIBUTE X 1 string has_tag array", "expected ATTRIBUTE name number type [flags]"),
             ("ATTRIBUTE X one string", "\"one\" is no number"),
