@@ -33,3 +33,6 @@ pub const TARGETS: [(&str, Target); 15] = [
     ("login_name", names::login_name),
     ("decision", decision::decision),
 ];
+
+/// Targets that need more than `countersign-core`, each in a file of its own beside this one.
+pub const ELSEWHERE: [&str; 1] = ["radius_handler"];

@@ -21,6 +21,7 @@ use self::handler::{Asked, Handler, Step};
 pub use self::{
     clients::{Clients, SameNetwork},
     counts::{Counter, Counts},
+    trial::Trial,
 };
 use crate::{app::authenticate::Authenticator, clock::Clock, config::radius::RadiusSettings};
 
@@ -30,6 +31,7 @@ mod counts;
 mod handler;
 mod reply;
 mod request;
+mod trial;
 
 /// Sockets that are bound and not served yet.
 pub struct RadiusListener {
