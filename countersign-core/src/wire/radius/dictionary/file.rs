@@ -145,32 +145,32 @@ impl Block {
             _ => return Err(Fault::Words("ATTRIBUTE name number type [flags]")),
         };
         let kind = kind_of(kind)?;
-        let flags = Flags::read(flags, dictionary)?;
-        let vendor = self.vendor.as_ref().map(|vendor| vendor.inside).or(flags.vendor);
-        let is_nested = number_word.contains('.') || self.structure.is_some() || self.is_extended;
-        let number = if is_nested {
-            // The last one is its own, those before it are those of what it stands in.
-            number_word.split('.').map(number).try_fold(0, |_, part| part)?
-        } else {
-            number(number_word)?
-        };
-        if let Some(vendor) = vendor
-            && !is_nested
-        {
-            within(number, vendor.format.max_number())?;
-        }
-        if flags.tagged && !matches!(kind, Kind::Text | Kind::Integer(Width::Four)) {
+        let Flags { tagged, encrypted, is_virtual, vendor } = Flags::read(flags, dictionary)?;
+        if tagged && !matches!(kind, Kind::Text | Kind::Integer(Width::Four)) {
             return Err(Fault::Tag);
         }
-        let obstacle = if is_nested {
-            Some(Obstacle::Nested)
-        } else if flags.is_virtual || vendor.is_none() && number > u8::MAX.into() {
-            Some(Obstacle::Internal)
+        let vendor = self.vendor.as_ref().map(|begun| begun.inside).or(vendor);
+        let number = last_number(number_word)?;
+        let kind = if self.is_structured() || number_word.contains('.') {
+            Kind::Never(Obstacle::Nested)
+        } else if is_virtual || vendor.is_none() && number > u8::MAX.into() {
+            Kind::Never(Obstacle::Internal)
+        } else if encrypted {
+            Kind::Never(Obstacle::Encrypted)
         } else {
-            flags.encrypted.then_some(Obstacle::Encrypted)
+            kind
         };
-        let kind = obstacle.map_or(kind, Kind::Never);
-        Ok(Definition { name: name.into(), vendor, number, kind, tagged: flags.tagged })
+        match vendor {
+            Some(vendor) if kind != Kind::Never(Obstacle::Nested) => {
+                within(number, vendor.format.max_number())?;
+            }
+            Some(_) | None => {}
+        }
+        Ok(Definition { name: name.into(), vendor, number, kind, tagged })
+    }
+
+    fn is_structured(&self) -> bool {
+        self.structure.is_some() || self.is_extended
     }
 
     fn begin_vendor(&mut self, words: &[&str], dictionary: &Dictionary) -> Result<(), Fault> {
@@ -303,6 +303,11 @@ fn kind_of(word: &str) -> Result<Kind, Fault> {
 fn fixed_octets(word: &str) -> Option<Kind> {
     let length = word.strip_prefix("octets[")?.strip_suffix(']')?.parse().ok()?;
     (1..=253).contains(&length).then_some(Kind::Octets(Some(length)))
+}
+
+/// Of `241.26.1` the last one: those before it are of the attributes that it stands in.
+fn last_number(word: &str) -> Result<u32, Fault> {
+    word.split('.').map(number).try_fold(0, |_, part| part)
 }
 
 fn number(word: &str) -> Result<u32, Fault> {
