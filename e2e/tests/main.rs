@@ -13,6 +13,7 @@ mod cli;
 mod crash;
 mod delivery;
 mod demo;
+mod dictionary;
 mod login;
 mod otpce;
 mod publish;
