@@ -5,6 +5,7 @@
 //! `countersign-core/tests/corpus.rs` includes this file and replays the corpus.
 
 pub mod decision;
+pub mod krb5;
 pub mod names;
 pub mod otpce;
 pub mod pki;
@@ -14,7 +15,7 @@ pub mod radius;
 pub type Target = fn(&[u8]);
 
 /// Every target with the name of its folder in `fuzz/corpus`.
-pub const TARGETS: [(&str, Target); 13] = [
+pub const TARGETS: [(&str, Target); 15] = [
     ("radius_request", radius::request),
     ("radius_reply", radius::reply),
     ("otpce_request", otpce::request),
@@ -28,4 +29,6 @@ pub const TARGETS: [(&str, Target); 13] = [
     ("key_uri", names::key_uri),
     ("login_name", names::login_name),
     ("decision", decision::decision),
+    ("krb5_profile", krb5::profile),
+    ("krb5_user_string", krb5::user_string),
 ];

@@ -1,0 +1,379 @@
+//! What happens when a principal logs on: whom the KDC asks, as whom, and what comes of it.
+
+use super::{
+    finding::Finding,
+    principal::{Lockout, Principal},
+    token_type::{BREAKS, Server, TokenType, TokenTypes},
+    user_string::{UserString, UserToken},
+};
+
+/// What the KDC will do for a principal.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Forecast {
+    /// Whom it asks, one after the other. Empty if OTP is not offered or fails before.
+    pub steps: Vec<Step>,
+    /// What is to be said about it.
+    pub findings: Vec<Finding>,
+}
+
+/// One request of the KDC.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// The token type.
+    pub token_type: String,
+    /// Who is asked.
+    pub server: Server,
+    /// The User-Name that is sent.
+    pub user_name: String,
+    /// What the ticket says if this one accepts.
+    pub indicators: Vec<String>,
+    /// How many seconds the KDC waits.
+    pub timeout: i32,
+}
+
+impl Forecast {
+    /// What follows from a principal, its policy and the token types.
+    #[must_use]
+    pub fn of(principal: &Principal, lockout: Option<&Lockout>, types: &TokenTypes) -> Self {
+        let mut forecast = Self::default();
+        let Some(otp) = &principal.otp else {
+            forecast.without_otp(principal, types);
+            return forecast;
+        };
+        forecast.user_string(principal, otp, types);
+        forecast.principal(principal);
+        forecast.lockout(principal, lockout);
+        forecast
+    }
+
+    fn without_otp(&mut self, principal: &Principal, types: &TokenTypes) {
+        if let Some(required) = &principal.require_auth {
+            self.required(principal, required, types);
+            return;
+        }
+        let (cause, cure) = ("it has no string `otp`, so OTP is not offered", SET_STRING);
+        if principal.keys == 0 {
+            let cause = format!("{cause}, and no key: only a certificate (PKINIT) can log it on");
+            self.findings.push(Finding::warning(object(principal), cause, cure));
+        } else {
+            let cause = format!("{cause}: its key (password or keytab) logs it on");
+            self.findings.push(Finding::warning(object(principal), cause, cure));
+        }
+    }
+
+    /// Of a service: by which types its users get in.
+    fn required(&mut self, principal: &Principal, required: &str, types: &TokenTypes) {
+        let words: Vec<_> = required.split_ascii_whitespace().collect();
+        let promises = |token_type: &&TokenType| {
+            token_type.indicators.iter().any(|indicator| words.contains(&indicator.as_str()))
+        };
+        let names: Vec<_> = types.types.iter().filter(promises).map(|t| t.name.as_str()).collect();
+        let object = object(principal);
+        let cause = format!("tickets for it need one of the indicators {}", words.join(", "));
+        self.findings.push(if names.is_empty() {
+            let cause = format!("{cause}, and no token type promises one of them");
+            let cure = "add indicator = WORD to a token type, or \"indicators\" to user strings; certificates have pkinit_indicator";
+            Finding::warning(object, cause, cure)
+        } else {
+            Finding::good(object, format!("{cause}; these token types promise one: {}", names.join(", ")))
+        });
+    }
+
+    fn user_string(&mut self, principal: &Principal, otp: &str, types: &TokenTypes) {
+        let object = object(principal);
+        let read = match UserString::parse(otp) {
+            Ok(read) => read,
+            Err(error) => {
+                let cause = format!("its string `otp` is {otp:?}: {error}. {FAILS}");
+                self.findings.push(Finding::error(object, cause, &error.cure()));
+                return;
+            }
+        };
+        for ignored in read.ignored {
+            let cause = format!("in its string `otp` {ignored}");
+            self.findings.push(Finding::warning(
+                &object,
+                cause,
+                "correct the string, or remove it from there",
+            ));
+        }
+        let steps = read.tokens.iter().map(|token| step(principal, token, types)).collect();
+        match steps {
+            Ok(steps) => self.tokens(&object, steps, types),
+            Err(unknown) => {
+                let cause = format!(
+                    "its string `otp` names the type {unknown:?}, which [otp] does not have. {FAILS}"
+                );
+                let known: Vec<_> = types.types.iter().map(|known| known.name.as_str()).collect();
+                let cure = format!(
+                    "name one of {}, or add the type and restart the KDC",
+                    known.join(", ")
+                );
+                self.findings.push(Finding::error(object, cause, &cure));
+            }
+        }
+    }
+
+    fn tokens(&mut self, object: &str, steps: Vec<Step>, types: &TokenTypes) {
+        if types.broken {
+            self.findings.push(Finding::error(
+                object,
+                BREAKS,
+                "mend the type that is named above, and restart the KDC",
+            ));
+        }
+        for (index, step) in steps.iter().enumerate() {
+            self.findings.push(Finding::good(object, step.describe(index)));
+            let length = step.user_name.len();
+            if length == 0 || length > MAX_USER_NAME {
+                let cause = format!("the KDC cannot send a User-Name of {length} octets. {FAILS}");
+                self.findings.push(Finding::error(
+                    object,
+                    cause,
+                    "give \"username\" 1 to 253 octets, or remove it",
+                ));
+            }
+        }
+        if steps.len() > 1 {
+            self.findings.push(Finding::warning(
+                object,
+                SEVERAL,
+                "do not use several tokens for fail-over; let one server decide about all of them",
+            ));
+        }
+        self.steps = steps;
+    }
+
+    fn principal(&mut self, principal: &Principal) {
+        let object = object(principal);
+        if principal.disabled {
+            self.findings.push(Finding::error(
+                &object,
+                "it may not log on (DISALLOW_ALL_TIX)",
+                "kadmin.local modprinc +allow_tix PRINCIPAL",
+            ));
+        }
+        if principal.requires_hwauth {
+            let cause = "it wants hardware authentication (REQUIRES_HW_AUTH), which a logon with an OTP never is for the KDC";
+            self.findings.push(Finding::error(
+                &object,
+                cause,
+                "kadmin.local modprinc -requires_hwauth PRINCIPAL",
+            ));
+        }
+        if principal.keys > 0 {
+            let cause = format!(
+                "it has {} keys besides: without FAST its password alone gets a ticket, and the OTP is \
+                 bypassed",
+                principal.keys
+            );
+            self.findings.push(Finding::warning(&object, cause, "kadmin.local purgekeys -all PRINCIPAL; or set require_auth on the services, so that they want an indicator"));
+        }
+        if !principal.requires_preauth {
+            let cause = if principal.keys > 0 {
+                "it does not require preauthentication, so anybody gets a ticket to guess its password with"
+            } else {
+                "it does not require preauthentication"
+            };
+            self.findings.push(Finding::warning(
+                &object,
+                cause,
+                "kadmin.local modprinc +requires_preauth PRINCIPAL",
+            ));
+        }
+    }
+
+    fn lockout(&mut self, principal: &Principal, lockout: Option<&Lockout>) {
+        let (Some(policy), Some(lockout)) = (&principal.policy, lockout) else { return };
+        if lockout.max_failures == 0 {
+            return;
+        }
+        let object = object(principal);
+        let cause = format!(
+            "the KDC itself locks it after {} failures (policy {policy}), and counts an OTP server \
+             that does not answer as one",
+            lockout.max_failures
+        );
+        let cure = "leave lockout to Countersign: kadmin.local modpol -maxfailure 0 POLICY, or another policy for OTP principals";
+        self.findings.push(Finding::warning(&object, cause, cure));
+        if principal.failures >= lockout.max_failures {
+            let cause = format!(
+                "it is locked by the KDC after {} failures, for {}",
+                principal.failures, lockout.duration
+            );
+            self.findings.push(Finding::error(
+                object,
+                cause,
+                "kadmin.local modprinc -unlock PRINCIPAL",
+            ));
+        }
+    }
+}
+
+impl Step {
+    fn describe(&self, index: usize) -> String {
+        let order = match index {
+            0 => "the KDC asks",
+            _ => "if that one answers and does not accept, the same OTP goes to",
+        };
+        let indicators = match &self.indicators[..] {
+            [] => "the ticket gets no indicator".to_owned(),
+            words => format!("the ticket gets the indicators {}", words.join(", ")),
+        };
+        let Self { token_type, server, user_name, timeout, .. } = self;
+        format!(
+            "{order} {server} (type {token_type}) for the user {user_name:?} and waits {timeout} s; {indicators}"
+        )
+    }
+}
+
+/// The last type of a name counts; names are unique here. The error is the unknown name.
+fn step(principal: &Principal, token: &UserToken, types: &TokenTypes) -> Result<Step, String> {
+    let name = token.type_name();
+    let token_type = types.find(name).ok_or_else(|| name.to_owned())?;
+    let user_name = token.user_name.clone();
+    Ok(Step {
+        token_type: name.to_owned(),
+        server: token_type.server.clone(),
+        user_name: user_name.unwrap_or_else(|| principal.user_name(token_type.strip_realm)),
+        indicators: token.indicators.clone().unwrap_or_else(|| token_type.indicators.clone()),
+        timeout: token_type.timeout,
+    })
+}
+
+/// How findings name a principal.
+#[must_use]
+pub fn object(principal: &Principal) -> String {
+    format!("principal {}", principal.name)
+}
+
+/// RFC 2865 §5: an attribute holds 253 octets.
+const MAX_USER_NAME: usize = 253;
+const FAILS: &str = "Every logon of it fails";
+const SET_STRING: &str =
+    "set one if it is to use OTP; `countersign krb5 config ACCOUNT` writes the command";
+const SEVERAL: &str = "each token after the first is asked only after an answer that is no Accept: a server \
+                       that is silent, away or refuses the connection ends the logon. A wrong OTP is counted \
+                       by every server that is asked";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::krb5::finding::Severity;
+
+    fn types() -> TokenTypes {
+        let mut vpn = TokenType::new("vpn", Server::Socket("/run/vpn".into()));
+        vpn.indicators = vec!["otp".into()];
+        TokenTypes { types: vec![TokenType::built_in("/run/krb5kdc"), vpn], broken: false }
+    }
+
+    fn alice(otp: &str) -> Principal {
+        Principal {
+            name: "alice@OTP.TEST".into(),
+            requires_preauth: true,
+            otp: Some(otp.into()),
+            ..Principal::default()
+        }
+    }
+
+    fn forecast(principal: &Principal) -> Forecast {
+        Forecast::of(principal, None, &types())
+    }
+
+    fn worst(forecast: &Forecast) -> Severity {
+        forecast.findings.iter().map(|finding| finding.severity).max().unwrap()
+    }
+
+    #[track_caller]
+    fn says(forecast: &Forecast, severity: Severity, word: &str) {
+        let is_it =
+            |finding: &&Finding| finding.severity == severity && finding.cause.contains(word);
+        assert!(forecast.findings.iter().any(|f| is_it(&f)), "{word}: {forecast:#?}");
+        let cured =
+            |finding: &&Finding| !finding.cure.is_empty() || finding.severity == Severity::Good;
+        assert!(forecast.findings.iter().all(|finding| cured(&finding)), "{forecast:#?}");
+    }
+
+    #[test]
+    fn a_principal_with_nothing_but_otp_is_good() {
+        let read = forecast(&alice(r#"[{"type":"vpn"}]"#));
+        assert_eq!(worst(&read), Severity::Good, "{read:#?}");
+        let step = Step {
+            token_type: "vpn".into(),
+            server: Server::Socket("/run/vpn".into()),
+            user_name: "alice".into(),
+            indicators: vec!["otp".into()],
+            timeout: 5,
+        };
+        assert_eq!(read.steps, [step]);
+        says(&read, Severity::Good, "\"alice\"");
+    }
+
+    #[test]
+    fn a_token_overrides_name_and_indicators_of_its_type() {
+        let read = forecast(&alice(r#"[{"type":"vpn","username":"al@x","indicators":[]}]"#));
+        assert_eq!((&*read.steps[0].user_name, read.steps[0].indicators.len()), ("al@x", 0));
+        let read = forecast(&alice("[]"));
+        assert_eq!(read.steps[0].user_name, "alice@OTP.TEST", "the built-in type keeps the realm");
+    }
+
+    #[test]
+    fn several_tokens_are_no_fail_over() {
+        let read = forecast(&alice(r#"[{"type":"vpn"},{}]"#));
+        assert_eq!(read.steps.len(), 2);
+        says(&read, Severity::Warning, "silent");
+        says(&read, Severity::Good, "the same OTP goes to /run/krb5kdc/DEFAULT.socket");
+    }
+
+    #[test]
+    fn strings_that_fail_every_logon_are_errors() {
+        for (otp, word) in [
+            ("[{type:vpn}]", "quotes are gone"),
+            (r#"[{"type":"vpm"}]"#, "does not have"),
+            (r#"[{"type":"vpn","username":""}]"#, "0 octets"),
+            ("{}", "no array"),
+            ("", "empty"),
+        ] {
+            says(&forecast(&alice(otp)), Severity::Error, word);
+        }
+        says(&forecast(&alice(r#"[{"type":"vpn","username":5}]"#)), Severity::Warning, "ignores");
+        let broken = TokenTypes { broken: true, ..types() };
+        says(&Forecast::of(&alice("[]"), None, &broken), Severity::Error, "nobody");
+    }
+
+    #[test]
+    fn ways_around_the_otp_are_warned_of() {
+        let with_key = Principal { keys: 2, ..alice("[]") };
+        says(&forecast(&with_key), Severity::Warning, "bypassed");
+        let open = Principal { requires_preauth: false, ..alice("[]") };
+        says(&forecast(&open), Severity::Warning, "preauthentication");
+        let disabled = Principal { disabled: true, ..alice("[]") };
+        says(&forecast(&disabled), Severity::Error, "DISALLOW_ALL_TIX");
+        let hardware = Principal { requires_hwauth: true, ..alice("[]") };
+        says(&forecast(&hardware), Severity::Error, "REQUIRES_HW_AUTH");
+        let without = Principal { otp: None, keys: 1, ..alice("") };
+        says(&forecast(&without), Severity::Warning, "not offered");
+        let nothing = Principal { otp: None, ..alice("") };
+        says(&forecast(&nothing), Severity::Warning, "PKINIT");
+    }
+
+    #[test]
+    fn the_lockout_of_the_kdc_is_warned_of() {
+        let principal = Principal { policy: Some("strict".into()), failures: 3, ..alice("[]") };
+        let strict = Lockout { max_failures: 3, duration: "5 min".into() };
+        let read = Forecast::of(&principal, Some(&strict), &types());
+        says(&read, Severity::Warning, "policy strict");
+        says(&read, Severity::Error, "locked");
+        let mild = Lockout { max_failures: 0, ..strict };
+        let read = Forecast::of(&principal, Some(&mild), &types());
+        assert_eq!(worst(&read), Severity::Good);
+    }
+
+    #[test]
+    fn a_service_is_told_which_types_let_in() {
+        let service =
+            |words: &str| Principal { otp: None, require_auth: Some(words.into()), ..alice("") };
+        says(&forecast(&service("strong otp")), Severity::Good, "vpn");
+        says(&forecast(&service("strong")), Severity::Warning, "no token type");
+    }
+}
