@@ -43,6 +43,7 @@ impl Forecast {
         forecast.user_string(principal, otp, types);
         forecast.principal(principal);
         forecast.lockout(principal, lockout);
+        forecast.name(principal);
         forecast
     }
 
@@ -183,6 +184,15 @@ impl Forecast {
         }
     }
 
+    /// Cures that are commands can be copied.
+    fn name(&mut self, principal: &Principal) {
+        let policy = principal.policy.as_deref().unwrap_or_default();
+        for finding in &mut self.findings {
+            let cure = finding.cure.replace("PRINCIPAL", &shell_word(&principal.name));
+            finding.cure = cure.replace("POLICY", &shell_word(policy));
+        }
+    }
+
     fn lockout(&mut self, principal: &Principal, lockout: Option<&Lockout>) {
         let (Some(policy), Some(lockout)) = (&principal.policy, lockout) else { return };
         if lockout.max_failures == 0 {
@@ -207,6 +217,16 @@ impl Forecast {
                 "kadmin.local modprinc -unlock PRINCIPAL",
             ));
         }
+    }
+}
+
+/// Within quotes where a shell would take it for something else.
+fn shell_word(word: &str) -> String {
+    let plain = |octet: u8| octet.is_ascii_alphanumeric() || b"_@%+=:,./-".contains(&octet);
+    if word.bytes().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
     }
 }
 
@@ -345,6 +365,9 @@ mod tests {
     fn ways_around_the_otp_are_warned_of() {
         let with_key = Principal { keys: 2, ..alice("[]") };
         says(&forecast(&with_key), Severity::Warning, "bypassed");
+        let mut cures = forecast(&with_key).findings.into_iter().map(|finding| finding.cure);
+        let purge = cures.find(|cure| cure.starts_with("kadmin.local purgekeys")).unwrap();
+        assert!(purge.contains(" -all alice@OTP.TEST;"), "{purge}");
         let open = Principal { requires_preauth: false, ..alice("[]") };
         says(&forecast(&open), Severity::Warning, "preauthentication");
         let disabled = Principal { disabled: true, ..alice("[]") };

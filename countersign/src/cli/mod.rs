@@ -16,6 +16,7 @@ pub mod control;
 pub mod demo;
 pub mod init;
 pub mod input;
+pub mod krb5;
 pub mod login;
 pub mod output;
 pub mod pages;
@@ -46,6 +47,7 @@ enum Command {
     Account(account::Account),
     Token(token::Token),
     Ca(ca::Ca),
+    Krb5(krb5::Krb5),
 }
 
 /// What every command gets beside its own arguments.
@@ -66,6 +68,12 @@ impl Context {
             let here = PathBuf::from("countersign.toml");
             if here.exists() { here } else { PathBuf::from("/etc/countersign/countersign.toml") }
         })
+    }
+
+    /// Whether somebody said which config is meant.
+    #[must_use]
+    pub fn config_is_named(&self) -> bool {
+        self.config.is_some() || std::env::var_os("COUNTERSIGN_CONFIG").is_some()
     }
 
     /// Reads the config.
@@ -105,6 +113,7 @@ impl Command {
                 Self::Account(command) => command.run(context).await,
                 Self::Token(command) => command.run(context).await,
                 Self::Ca(command) => command.run(context).await,
+                Self::Krb5(command) => command.run(context).await,
             }
         })
     }
@@ -118,5 +127,6 @@ Examples:
   countersign serve                     run every listener the config names
   countersign account add alice --upn alice@example.com
   countersign token add alice --type totp --show-uri
+  countersign krb5 check alice          say what an MIT KDC will do when alice logs on
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 config unusable, 4 credentials refused.";

@@ -3,6 +3,7 @@
 pub mod control;
 pub mod est;
 pub mod http;
+pub mod kadmin;
 pub mod kerberos;
 pub mod otpce;
 pub mod radius;
