@@ -90,8 +90,7 @@ fn examine_plug_in(object: &str, findings: &mut Findings) {
 fn examine_age(object: &str, realm: &Realm, process: &Process, findings: &mut Findings) {
     findings.good(object, format!("it runs as process {}, uid {}", process.id, process.user));
     let Some(started) = process.started else { return };
-    // The start is known to the second.
-    let newer = |changed: &Option<SystemTime>| changed.is_some_and(|at| at > started + SECOND);
+    let newer = |changed: &Option<SystemTime>| changed.is_some_and(|at| at > started + PRECISION);
     for (file, _) in realm.files.iter().filter(|(_, changed)| newer(changed)) {
         let finding = format!(
             "{} was changed after it started, and it reads it at the start only",
@@ -186,12 +185,17 @@ fn started(id: u32) -> Option<SystemTime> {
     let ticks: u64 = stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()?;
     let system = fs::read_to_string("/proc/stat").ok()?;
     let boot: u64 = system.lines().find_map(|line| line.strip_prefix("btime "))?.parse().ok()?;
-    Some(SystemTime::UNIX_EPOCH + Duration::from_secs(boot + ticks / TICKS))
+    Some(
+        SystemTime::UNIX_EPOCH
+            + Duration::from_secs(boot)
+            + Duration::from_millis(ticks * MILLISECONDS),
+    )
 }
 
-const SECOND: Duration = Duration::from_secs(1);
-/// Of a second; Linux shows 100 on every architecture we build for.
-const TICKS: u64 = 100;
+/// The boot is known to the second, as long as nobody sets the clock.
+const PRECISION: Duration = Duration::from_secs(2);
+/// In a tick; Linux shows a hundred ticks a second on every architecture we build for.
+const MILLISECONDS: u64 = 10;
 const CAP_DAC_OVERRIDE: u64 = 1 << 1;
 
 #[cfg(test)]
@@ -204,7 +208,7 @@ mod tests {
         assert_eq!(own.user, rustix::process::geteuid().as_raw());
         let file = tempfile::NamedTempFile::new().unwrap();
         let made = file.as_file().metadata().unwrap().modified().unwrap();
-        assert!(own.started.unwrap() <= made + SECOND, "it began before it made a file");
+        assert!(own.started.unwrap() <= made + PRECISION, "it began before it made a file");
         assert!(!is_kdc(std::process::id()));
     }
 
