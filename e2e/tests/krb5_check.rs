@@ -10,6 +10,7 @@ use std::{
 use serde_json::Value;
 
 use crate::support::{
+    clock::unix_time,
     countersign::Site,
     process::{Ran, run},
     realm::{REALM, Realm, answer_everything},
@@ -189,6 +190,24 @@ fn a_socket_that_root_without_capabilities_may_not_use_is_found() {
     kdc.kill();
 }
 
+/// Negative numbers are not only wrong, they end the KDC for everybody.
+#[test]
+fn a_type_that_crashes_the_kdc_is_found_before_it_does() {
+    let realm = Realm::new("");
+    answer_everything(&realm.path("otp.sock"), ACCEPT);
+    realm.write("secret", "secret\n");
+    realm.add("alice", STRING);
+    for number in ["server = 127.0.0.1:9\nsecret = @/secret\nretries = -1", "timeout = -5"] {
+        realm.set_otp(&format!("vpn = {{\n{number}\nserver = @/otp.sock\n}}\n"));
+        let ran = realm.check(&["alice"]);
+        ends_with(&ran, 1);
+        says(&ran, "ERROR", "otp type vpn", "the KDC itself crashes", "write");
+        let mut kdc = realm.serve();
+        realm.logon("alice", "123456").failed();
+        kdc.wait_for_its_end();
+    }
+}
+
 #[test]
 fn silence_is_a_timeout_and_a_refusal_is_none() {
     let realm = Realm::new(&format!("{VPN}no = {{\nserver = @/no.sock\n}}\n"));
@@ -292,7 +311,7 @@ fn a_kdc_that_has_not_read_the_newest_files_is_told_of() {
     let ran = realm.check(&[]);
     says(&ran, "ok", "kdc", "it runs as process", "");
     assert!(!ran.stdout.contains("was changed after"), "{ran}");
-    let later = SystemTime::now() + Duration::from_secs(60);
+    let later = SystemTime::UNIX_EPOCH + Duration::from_secs(unix_time() + 60);
     let file = File::options().write(true).open(realm.path("kdc.conf")).unwrap();
     file.set_modified(later).unwrap();
     says(&realm.check(&[]), "warning", "kdc", "was changed after it started", "restart the KDC");

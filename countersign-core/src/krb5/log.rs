@@ -22,21 +22,44 @@ pub struct Found {
     pub first: String,
     /// The last line.
     pub last: String,
+    /// Who was refused, each once; the KDC says it in the line after. No more than a few.
+    pub principals: Vec<String>,
 }
 
 /// What a log says about OTP, in the order of [`MEANINGS`].
 #[must_use]
 pub fn summarise(log: &str) -> Vec<Found> {
     let mut found: Vec<Option<Found>> = MEANINGS.iter().map(|_| None).collect();
+    let mut of = None;
     for line in log.lines() {
+        if let (Some(index), Some(name)) = (of, refused(line)) {
+            note(&mut found, index, name);
+            of = None;
+        }
         let Some(index) = MEANINGS.iter().position(|meaning| meaning.is_in(line)) else { continue };
         let meaning = &MEANINGS[index];
         let (first, last) = (line.to_owned(), line.to_owned());
-        let entry = found[index].get_or_insert(Found { meaning, count: 0, first, last });
+        of = line.contains(VERIFY).then_some(index);
+        let principals = Vec::new();
+        let new = Found { meaning, count: 0, first, last, principals };
+        let entry = found[index].get_or_insert(new);
         entry.count += 1;
         line.clone_into(&mut entry.last);
     }
     found.into_iter().flatten().collect()
+}
+
+fn note(found: &mut [Option<Found>], index: usize, name: &str) {
+    let Some(Some(found)) = found.get_mut(index) else { return };
+    if found.principals.len() < MAX_PRINCIPALS && !found.principals.iter().any(|it| it == name) {
+        found.principals.push(name.to_owned());
+    }
+}
+
+/// `… PREAUTH_FAILED: alice@EXAMPLE.COM for krbtgt/…`
+fn refused(line: &str) -> Option<&str> {
+    let (_, rest) = line.split_once("PREAUTH_FAILED: ")?;
+    rest.split_once(" for ").map(|(name, _)| name)
 }
 
 impl Meaning {
@@ -46,6 +69,7 @@ impl Meaning {
     }
 }
 
+const MAX_PRINCIPALS: usize = 10;
 const VERIFY: &str = "preauth (otp) verify failure";
 
 /// Texts of system errors, which mean this only in a line about OTP.
@@ -172,6 +196,23 @@ mod tests {
         let counts: Vec<_> = found.iter().map(|found| (found.meaning.text, found.count)).collect();
         assert_eq!(counts, [("Connection timed out", 2), ("Connection refused", 1)]);
         assert!(found[0].first.starts_with("Nov") && found[0].last.starts_with("x Nov"));
+    }
+
+    #[test]
+    fn says_who_was_refused() {
+        let refused = |name| {
+            format!("x AS_REQ (8 etypes {{}}) 127.0.0.1: PREAUTH_FAILED: {name} for krbtgt/R@R, x")
+        };
+        let log = [
+            refused("other@R"),
+            line("Connection refused"),
+            refused("alice@R"),
+            refused("password@R"),
+            line("Connection refused"),
+            refused("alice@R"),
+        ];
+        let found = summarise(&log.join("\n"));
+        assert_eq!(found[0].principals, ["alice@R"]);
     }
 
     #[test]

@@ -298,9 +298,12 @@ impl Reader<'_> {
     }
 
     fn examine_times(&mut self, token_type: &TokenType) {
-        let TokenType { name, timeout, retries, .. } = token_type;
-        if *timeout < 1 || *timeout > i32::MAX / 1000 {
-            let cause = format!("timeout = {timeout} leaves no time for an answer");
+        let TokenType { name, server, timeout, retries, .. } = token_type;
+        if *timeout < 0 || *timeout > i32::MAX / 1000 {
+            let cause = format!("timeout = {timeout}: {CRASHES}");
+            self.fails(name, cause, "write seconds, 5 for instance");
+        } else if *timeout == 0 {
+            let cause = "timeout = 0 leaves no time for an answer";
             self.fails(name, cause, "write seconds, 5 for instance");
         } else if *timeout > PATIENCE {
             let cause = format!(
@@ -310,8 +313,8 @@ impl Reader<'_> {
             let cure = "set udp_preference_limit = 1 in [libdefaults] of all clients; keep the timeout short where nobody has to press a button";
             self.findings.push(Finding::warning(object(name), cause, cure));
         }
-        if *retries < 0 {
-            let cause = format!("retries = {retries} is taken for a very large number");
+        if *retries < 0 && matches!(server, Server::Host { .. }) {
+            let cause = format!("retries = {retries}: {CRASHES}");
             self.fails(name, cause, "write 0 or more");
         }
     }
@@ -368,6 +371,7 @@ fn default_socket(run_directory: &str, name: &str) -> String {
 /// What one broken type means.
 pub const BREAKS: &str = "this keeps the KDC's OTP plug-in from starting, so nobody can log on with \
                           an OTP, whatever their type";
+const CRASHES: &str = "the KDC itself crashes at the first logon of this type";
 /// `sun_path` of a socket address has 108 octets, with a zero at the end.
 pub const MAX_SOCKET_PATH: usize = 107;
 

@@ -109,9 +109,12 @@ fn servers_that_cannot_be_reached_are_seen() {
 #[test]
 fn times_that_cannot_work_are_seen() {
     only(&one("timeout = 0").2, Severity::Error, "no time");
-    only(&one("timeout = -5").2, Severity::Error, "no time");
+    only(&one("timeout = -5").2, Severity::Error, "crashes");
+    only(&one("timeout = 3000000").2, Severity::Error, "crashes");
     only(&one("timeout = 30").2, Severity::Warning, "18 s");
-    only(&one("retries = -1").2, Severity::Error, "-1");
+    let host = "server = 127.0.0.1:1812\nsecret = s\nretries = -1";
+    only(&one(host).2, Severity::Error, "crashes");
+    assert!(one("retries = -1").2.is_empty(), "nothing is sent again to a socket");
 }
 
 #[test]

@@ -113,9 +113,14 @@ fn summarise_log(file: &PathBuf, findings: &mut Findings) {
     if found.is_empty() {
         findings.good(&object, "no line about OTP that says of a failure");
     }
-    for log::Found { meaning, count, last, .. } in found {
-        let finding =
-            format!("{:?}, {count} times, the last one {last:?}: {}", meaning.text, meaning.cause);
+    for log::Found { meaning, count, last, principals, .. } in found {
+        let who = match &principals[..] {
+            [] => String::new(),
+            names => format!(" ({})", names.join(", ")),
+        };
+        let times = if count == 1 { "once".to_owned() } else { format!("{count} times") };
+        let (text, cause) = (meaning.text, meaning.cause);
+        let finding = format!("{text:?}, {times}{who}, the last one {last:?}: {cause}");
         findings.warning(&object, finding, meaning.cure);
     }
 }

@@ -54,7 +54,11 @@ pub(super) async fn examine(
     let (principals, policies) = match who {
         Who::Nobody => return Vec::new(),
         Who::String { principal, otp } => (vec![of_string(realm, principal, otp)], BTreeMap::new()),
-        Who::Database(named) => from_database(realm, named, findings).await,
+        Who::Database(named) => {
+            let read = from_database(realm, named, findings).await;
+            examine_anonymous(realm, findings).await;
+            read
+        }
         Who::Dump { file, named } => from_dump(realm, file, named, findings),
     };
     let mut steps = Vec::new();
@@ -77,14 +81,22 @@ fn of_string(realm: &Realm, principal: &str, otp: &str) -> Principal {
     }
 }
 
+/// A KDC with a certificate still needs a principal for anonymous armour.
+async fn examine_anonymous(realm: &Realm, findings: &mut Findings) {
+    if realm.setting("pkinit_identity").is_none() {
+        return;
+    }
+    let Err(error) = database(realm).principal(ANONYMOUS).await else { return };
+    if error.is_unknown_principal() {
+        let finding = format!("the realm has no {ANONYMOUS}, so `kinit -n` gets no armour");
+        findings.warning("kdc", finding, &format!("kadmin.local addprinc -randkey {ANONYMOUS}"));
+    }
+}
+
 type Read = (Vec<Principal>, BTreeMap<String, Lockout>);
 
 async fn from_database(realm: &Realm, named: &Named, findings: &mut Findings) -> Read {
-    let kadmin = Kadmin {
-        krb5_conf: realm.places.krb5_conf.clone(),
-        kdc_conf: realm.places.kdc_conf.clone(),
-        realm: realm.places.realm.clone(),
-    };
+    let kadmin = database(realm);
     let names = match named {
         Named::These(names) => names.iter().map(|name| qualified(realm, name)).collect(),
         Named::All => kadmin.names().await.unwrap_or_else(|error| {
@@ -112,6 +124,14 @@ async fn from_database(realm: &Realm, named: &Named, findings: &mut Findings) ->
     }
     principals.retain(|principal| is_wanted(named, principal));
     (principals, policies)
+}
+
+fn database(realm: &Realm) -> Kadmin {
+    Kadmin {
+        krb5_conf: realm.places.krb5_conf.clone(),
+        kdc_conf: realm.places.kdc_conf.clone(),
+        realm: realm.places.realm.clone(),
+    }
 }
 
 fn from_dump(realm: &Realm, file: &PathBuf, named: &Named, findings: &mut Findings) -> Read {
@@ -154,5 +174,6 @@ fn qualified(realm: &Realm, name: &str) -> String {
     }
 }
 
+const ANONYMOUS: &str = "WELLKNOWN/ANONYMOUS";
 const ADD: &str = "kadmin.local listprincs shows all; `countersign krb5 config ACCOUNT` writes the command that makes one";
 const UNUSABLE: &str = "run this on the KDC as root; or write a dump there (kdb5_util dump FILE) and give it by --dump; or try a string by --user-string";
