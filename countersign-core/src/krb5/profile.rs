@@ -17,6 +17,7 @@
 //!   first counts where only one is wanted.
 //! * A line of more than 2046 octets is two lines.
 //! * Of several files the first that says something about a relation counts.
+//! * A `*` keeps later files from saying more, and since 1.22 the same file, too.
 //!
 //! Files are read by whoever calls: [`ProfileReader`] says which it wants next.
 
