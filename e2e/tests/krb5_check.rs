@@ -54,9 +54,15 @@ fn a_realm_as_it_should_be_is_good_and_a_logon_does_what_was_said() {
     says(&ran, "ok", "principal alice@OTP.TEST", "the indicators otp", "");
     says(&ran, "ok", "principal svc/web@OTP.TEST", "promise one: vpn", "");
     realm.logon("alice", "123456").succeeded();
-    let mut kvno = realm.tool("kvno");
-    kvno.env("KRB5CCNAME", realm.path("ticket")).arg("svc/web");
-    run(&mut kvno, b"").succeeded();
+    let kvno = || {
+        let mut kvno = realm.tool("kvno");
+        run(kvno.env("KRB5CCNAME", realm.path("ticket")).arg("svc/web"), b"")
+    };
+    kvno().succeeded();
+    realm.kadmin(&["setstr", "alice", "otp", r#"[{"type":"vpn","indicators":[]}]"#]);
+    says(&realm.check(&["alice"]), "ok", "principal alice@OTP.TEST", "gets no indicator", "");
+    realm.logon("alice", "123456").succeeded();
+    assert!(kvno().failed().contains("KDC policy rejects request"));
 }
 
 #[test]

@@ -29,7 +29,8 @@ pub struct Dump {
 pub enum DumpError {
     /// The first line is another.
     #[error(
-        "line 1: it is no dump of the versions 5 to 7 of kdb5_util; write one by `kdb5_util dump FILE`"
+        "line 1: it is no dump of the versions 5 to 7 of kdb5_util; write one by `kdb5_util dump \
+             FILE`"
     )]
     Version,
     /// A line is cut off or malformed.

@@ -73,10 +73,14 @@ impl Forecast {
         let cause = format!("tickets for it need one of the indicators {}", words.join(", "));
         self.findings.push(if names.is_empty() {
             let cause = format!("{cause}, and no token type promises one of them");
-            let cure = "add indicator = WORD to a token type, or \"indicators\" to user strings; certificates have pkinit_indicator";
+            let cure = "add indicator = WORD to a token type, or \"indicators\" to user strings; \
+                 certificates have pkinit_indicator";
             Finding::warning(object, cause, cure)
         } else {
-            Finding::good(object, format!("{cause}; these token types promise one: {}", names.join(", ")))
+            Finding::good(
+                object,
+                format!("{cause}; these token types promise one: {}", names.join(", ")),
+            )
         });
     }
 
@@ -103,7 +107,8 @@ impl Forecast {
             Ok(steps) => self.tokens(&object, steps, types),
             Err(unknown) => {
                 let cause = format!(
-                    "its string `otp` names the type {unknown:?}, which [otp] does not have. {FAILS}"
+                    "its string `otp` names the type {unknown:?}, which [otp] does not have. \
+                         {FAILS}"
                 );
                 let known: Vec<_> = types.types.iter().map(|known| known.name.as_str()).collect();
                 let cure = format!(
@@ -155,7 +160,8 @@ impl Forecast {
             ));
         }
         if principal.requires_hwauth {
-            let cause = "it wants hardware authentication (REQUIRES_HW_AUTH), which a logon with an OTP never is for the KDC";
+            let cause = "it wants hardware authentication (REQUIRES_HW_AUTH), which a logon with \
+                 an OTP never is for the KDC";
             self.findings.push(Finding::error(
                 &object,
                 cause,
@@ -168,11 +174,17 @@ impl Forecast {
                  bypassed",
                 principal.keys
             );
-            self.findings.push(Finding::warning(&object, cause, "kadmin.local purgekeys -all PRINCIPAL; or set require_auth on the services, so that they want an indicator"));
+            self.findings.push(Finding::warning(
+                &object,
+                cause,
+                "kadmin.local purgekeys -all \
+                 PRINCIPAL; or set require_auth on the services, so that they want an indicator",
+            ));
         }
         if !principal.requires_preauth {
             let cause = if principal.keys > 0 {
-                "it does not require preauthentication, so anybody gets a ticket to guess its password with"
+                "it does not require preauthentication, so anybody gets a ticket to guess its \
+                     password with"
             } else {
                 "it does not require preauthentication"
             };
@@ -204,7 +216,8 @@ impl Forecast {
              that does not answer as one",
             lockout.max_failures
         );
-        let cure = "leave lockout to Countersign: kadmin.local modpol -maxfailure 0 POLICY, or another policy for OTP principals";
+        let cure = "leave lockout to Countersign: kadmin.local modpol -maxfailure 0 POLICY, or \
+             another policy for OTP principals";
         self.findings.push(Finding::warning(&object, cause, cure));
         if principal.failures >= lockout.max_failures {
             let cause = format!(
@@ -242,7 +255,8 @@ impl Step {
         };
         let Self { token_type, server, user_name, timeout, .. } = self;
         format!(
-            "{order} {server} (type {token_type}) for the user {user_name:?} and waits {timeout} s; {indicators}"
+            "{order} {server} (type {token_type}) for the user {user_name:?} and waits {timeout} \
+                 s; {indicators}"
         )
     }
 }
@@ -277,126 +291,4 @@ const SEVERAL: &str = "each token after the first is asked only after an answer 
                        by every server that is asked";
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::krb5::finding::Severity;
-
-    fn types() -> TokenTypes {
-        let mut vpn = TokenType::new("vpn", Server::Socket("/run/vpn".into()));
-        vpn.indicators = vec!["otp".into()];
-        TokenTypes { types: vec![TokenType::built_in("/run/krb5kdc"), vpn], broken: false }
-    }
-
-    fn alice(otp: &str) -> Principal {
-        Principal {
-            name: "alice@OTP.TEST".into(),
-            requires_preauth: true,
-            otp: Some(otp.into()),
-            ..Principal::default()
-        }
-    }
-
-    fn forecast(principal: &Principal) -> Forecast {
-        Forecast::of(principal, None, &types())
-    }
-
-    fn worst(forecast: &Forecast) -> Severity {
-        forecast.findings.iter().map(|finding| finding.severity).max().unwrap()
-    }
-
-    #[track_caller]
-    fn says(forecast: &Forecast, severity: Severity, word: &str) {
-        let is_it =
-            |finding: &&Finding| finding.severity == severity && finding.cause.contains(word);
-        assert!(forecast.findings.iter().any(|f| is_it(&f)), "{word}: {forecast:#?}");
-        let cured =
-            |finding: &&Finding| !finding.cure.is_empty() || finding.severity == Severity::Good;
-        assert!(forecast.findings.iter().all(|finding| cured(&finding)), "{forecast:#?}");
-    }
-
-    #[test]
-    fn a_principal_with_nothing_but_otp_is_good() {
-        let read = forecast(&alice(r#"[{"type":"vpn"}]"#));
-        assert_eq!(worst(&read), Severity::Good, "{read:#?}");
-        let step = Step {
-            token_type: "vpn".into(),
-            server: Server::Socket("/run/vpn".into()),
-            user_name: "alice".into(),
-            indicators: vec!["otp".into()],
-            timeout: 5,
-        };
-        assert_eq!(read.steps, [step]);
-        says(&read, Severity::Good, "\"alice\"");
-    }
-
-    #[test]
-    fn a_token_overrides_name_and_indicators_of_its_type() {
-        let read = forecast(&alice(r#"[{"type":"vpn","username":"al@x","indicators":[]}]"#));
-        assert_eq!((&*read.steps[0].user_name, read.steps[0].indicators.len()), ("al@x", 0));
-        let read = forecast(&alice("[]"));
-        assert_eq!(read.steps[0].user_name, "alice@OTP.TEST", "the built-in type keeps the realm");
-    }
-
-    #[test]
-    fn several_tokens_are_no_fail_over() {
-        let read = forecast(&alice(r#"[{"type":"vpn"},{}]"#));
-        assert_eq!(read.steps.len(), 2);
-        says(&read, Severity::Warning, "silent");
-        says(&read, Severity::Good, "the same OTP goes to /run/krb5kdc/DEFAULT.socket");
-    }
-
-    #[test]
-    fn strings_that_fail_every_logon_are_errors() {
-        for (otp, word) in [
-            ("[{type:vpn}]", "quotes are gone"),
-            (r#"[{"type":"vpm"}]"#, "does not have"),
-            (r#"[{"type":"vpn","username":""}]"#, "0 octets"),
-            ("{}", "no array"),
-            ("", "empty"),
-        ] {
-            says(&forecast(&alice(otp)), Severity::Error, word);
-        }
-        says(&forecast(&alice(r#"[{"type":"vpn","username":5}]"#)), Severity::Warning, "ignores");
-        let broken = TokenTypes { broken: true, ..types() };
-        says(&Forecast::of(&alice("[]"), None, &broken), Severity::Error, "nobody");
-    }
-
-    #[test]
-    fn ways_around_the_otp_are_warned_of() {
-        let with_key = Principal { keys: 2, ..alice("[]") };
-        says(&forecast(&with_key), Severity::Warning, "bypassed");
-        let mut cures = forecast(&with_key).findings.into_iter().map(|finding| finding.cure);
-        let purge = cures.find(|cure| cure.starts_with("kadmin.local purgekeys")).unwrap();
-        assert!(purge.contains(" -all alice@OTP.TEST;"), "{purge}");
-        let open = Principal { requires_preauth: false, ..alice("[]") };
-        says(&forecast(&open), Severity::Warning, "preauthentication");
-        let disabled = Principal { disabled: true, ..alice("[]") };
-        says(&forecast(&disabled), Severity::Error, "DISALLOW_ALL_TIX");
-        let hardware = Principal { requires_hwauth: true, ..alice("[]") };
-        says(&forecast(&hardware), Severity::Error, "REQUIRES_HW_AUTH");
-        let without = Principal { otp: None, keys: 1, ..alice("") };
-        says(&forecast(&without), Severity::Warning, "not offered");
-        let nothing = Principal { otp: None, ..alice("") };
-        says(&forecast(&nothing), Severity::Warning, "PKINIT");
-    }
-
-    #[test]
-    fn the_lockout_of_the_kdc_is_warned_of() {
-        let principal = Principal { policy: Some("strict".into()), failures: 3, ..alice("[]") };
-        let strict = Lockout { max_failures: 3, duration: "5 min".into() };
-        let read = Forecast::of(&principal, Some(&strict), &types());
-        says(&read, Severity::Warning, "policy strict");
-        says(&read, Severity::Error, "locked");
-        let mild = Lockout { max_failures: 0, ..strict };
-        let read = Forecast::of(&principal, Some(&mild), &types());
-        assert_eq!(worst(&read), Severity::Good);
-    }
-
-    #[test]
-    fn a_service_is_told_which_types_let_in() {
-        let service =
-            |words: &str| Principal { otp: None, require_auth: Some(words.into()), ..alice("") };
-        says(&forecast(&service("strong otp")), Severity::Good, "vpn");
-        says(&forecast(&service("strong")), Severity::Warning, "no token type");
-    }
-}
+mod tests;

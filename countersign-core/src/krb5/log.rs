@@ -91,7 +91,8 @@ pub const MEANINGS: [Meaning; 18] = [
     Meaning {
         text: "preauth otp failed to initialize",
         cause: "a token type of [otp] cannot be read, so OTP is off for everybody",
-        cure: "the lines before it name the type; `countersign krb5 check` finds it. Restart the KDC afterwards",
+        cure: "the lines before it name the type; `countersign krb5 check` finds it. Restart the \
+             KDC afterwards",
     },
     Meaning {
         text: "Secret missing (token type",
@@ -101,7 +102,9 @@ pub const MEANINGS: [Meaning; 18] = [
     Meaning {
         text: "Unable to open secret file",
         cause: "the file of a token type's secret cannot be opened, so OTP is off for everybody",
-        cure: "a relative name is looked for in the KDC's directory (/etc/krb5kdc); the packaged unit hides /root and /etc/ssl/private, and root needs no less than read permission there. Restart the KDC",
+        cure: "a relative name is looked for in the KDC's directory (/etc/krb5kdc); the packaged \
+             unit hides /root and /etc/ssl/private, and root needs no less than read permission \
+             there. Restart the KDC",
     },
     Meaning {
         text: "Unable to read secret file",
@@ -110,8 +113,10 @@ pub const MEANINGS: [Meaning; 18] = [
     },
     Meaning {
         text: "Can't decode otp config string",
-        cause: "the string `otp` of the principal is no JSON as the KDC reads it, or names an unknown token type",
-        cure: "`countersign krb5 check PRINCIPAL` says what is wrong with it; double quotes eaten by kadmin are the usual cause",
+        cause: "the string `otp` of the principal is no JSON as the KDC reads it, or names an \
+             unknown token type",
+        cure: "`countersign krb5 check PRINCIPAL` says what is wrong with it; double quotes \
+             eaten by kadmin are the usual cause",
     },
     Meaning {
         text: "No armor key found",
@@ -120,7 +125,8 @@ pub const MEANINGS: [Meaning; 18] = [
     },
     Meaning {
         text: "Unable to verify nonce or timestamp",
-        cause: "more than five minutes passed between the challenge and the OTP, or the clocks of KDCs differ",
+        cause: "more than five minutes passed between the challenge and the OTP, or the clocks \
+             of KDCs differ",
         cure: "set the clocks",
     },
     Meaning {
@@ -135,8 +141,12 @@ pub const MEANINGS: [Meaning; 18] = [
     },
     Meaning {
         text: "Connection timed out",
-        cause: "no answer that the KDC could use: the server was silent or late, the secrets differ, nobody listens on the UDP port, an answer carried what the KDC does not know, or the stream is out of step",
-        cure: "is the daemon running, is `deadline` of its client shorter than `timeout` of the type, are the secrets the same; if all of them are well, restart the KDC, which alone brings a stream back into step",
+        cause: "no answer that the KDC could use: the server was silent or late, the secrets \
+             differ, nobody listens on the UDP port, an answer carried what the KDC does not \
+             know, or the stream is out of step",
+        cure: "is the daemon running, is `deadline` of its client shorter than `timeout` of the \
+             type, are the secrets the same; if all of them are well, restart the KDC, which \
+             alone brings a stream back into step",
     },
     Meaning {
         text: "No such file or directory",
@@ -150,8 +160,10 @@ pub const MEANINGS: [Meaning; 18] = [
     },
     Meaning {
         text: "Permission denied",
-        cause: "the KDC may not connect to the socket: the packaged unit takes from root what makes it more than an ordinary user",
-        cure: "the socket must be owned by root or a group of the KDC's, with mode 0600 or 0660, and its directories open to it; a systemd socket unit makes it so",
+        cause: "the KDC may not connect to the socket: the packaged unit takes from root what \
+             makes it more than an ordinary user",
+        cure: "the socket must be owned by root or a group of the KDC's, with mode 0600 or 0660, \
+             and its directories open to it; a systemd socket unit makes it so",
     },
     Meaning {
         text: "Numerical result out of range",
@@ -160,23 +172,28 @@ pub const MEANINGS: [Meaning; 18] = [
     },
     Meaning {
         text: "Message too long",
-        cause: "the OTP was empty or longer than 128 octets, or \"username\" of the string `otp` is empty",
+        cause: "the OTP was empty or longer than 128 octets, or \"username\" of the string `otp` \
+             is empty",
         cure: "`countersign krb5 check PRINCIPAL` looks at the string",
     },
     Meaning {
         text: "Cannot assign requested address",
         cause: "`server` of the token type cannot be resolved",
-        cure: "write an IPv4 address and a port, or a name that the KDC's host resolves; IPv6 literals do not work",
+        cure: "write an IPv4 address and a port, or a name that the KDC's host resolves; IPv6 \
+             literals do not work",
     },
     Meaning {
         text: "Invalid argument",
-        cause: "the string `otp` of the principal is wrong, or OTP is off because a token type cannot be read",
+        cause: "the string `otp` of the principal is wrong, or OTP is off because a token type \
+             cannot be read",
         cure: "`countersign krb5 check PRINCIPAL`",
     },
     Meaning {
         text: "LOCKED_OUT",
-        cause: "the KDC's own lockout has closed the principal; it counts OTP servers that do not answer, too",
-        cure: "kadmin.local modprinc -unlock PRINCIPAL; and a policy without -maxfailure for principals with OTP",
+        cause: "the KDC's own lockout has closed the principal; it counts OTP servers that do \
+             not answer, too",
+        cure: "kadmin.local modprinc -unlock PRINCIPAL; and a policy without -maxfailure for \
+             principals with OTP",
     },
 ];
 

@@ -248,7 +248,12 @@ impl Reader<'_> {
                 self.examine_host(name, host, port.as_deref());
                 if secret_file.is_none() {
                     let cause = "it asks a host and has no secret";
-                    self.breaks(name, cause, "add secret = FILE, a file whose first line is the shared secret; or name a socket");
+                    self.breaks(
+                        name,
+                        cause,
+                        "add secret = FILE, a file whose first line is the \
+                         shared secret; or name a socket",
+                    );
                 }
             }
         }
@@ -281,7 +286,12 @@ impl Reader<'_> {
             let cause = format!(
                 "the KDC looks up {host:?} as a host name; an IPv6 address cannot be written here"
             );
-            self.fails(name, cause, "use a host name that resolves to the address, for instance from /etc/hosts, or a socket");
+            self.fails(
+                name,
+                cause,
+                "use a host name that resolves to the address, for instance \
+                 from /etc/hosts, or a socket",
+            );
         } else if host.contains('/') {
             let cause =
                 format!("{host:?} is taken for a host name, because it does not begin with /");
@@ -310,7 +320,8 @@ impl Reader<'_> {
                 "timeout = {timeout} is longer than clients wait: those up to 1.21 give up after \
                  {PATIENCE} s over UDP, and ask again after 1 s, so that an OTP comes twice"
             );
-            let cure = "set udp_preference_limit = 1 in [libdefaults] of all clients; keep the timeout short where nobody has to press a button";
+            let cure = "set udp_preference_limit = 1 in [libdefaults] of all clients; keep the \
+                 timeout short where nobody has to press a button";
             self.findings.push(Finding::warning(object(name), cause, cure));
         }
         if *retries < 0 && matches!(server, Server::Host { .. }) {
@@ -341,7 +352,8 @@ impl Reader<'_> {
     fn stray_relations(&mut self) {
         for name in self.profile.relation_names(&[OTP]) {
             let cause = "it is a value and no subsection, so there is no token type of this name";
-            let cure = "put the opening brace at the end of its line, every relation on a line of its own, and the closing brace on another";
+            let cure = "put the opening brace at the end of its line, every relation on a line \
+                 of its own, and the closing brace on another";
             self.findings.push(Finding::error(object(name), cause, cure));
         }
     }

@@ -55,7 +55,12 @@ impl Asked {
                 words.join(", ")
             ),
         };
-        findings.warning(object, finding, "countersign token add, or token set --indicator; an account that an upstream decides about needs none here");
+        findings.warning(
+            object,
+            finding,
+            "countersign token add, or token set --indicator; an \
+             account that an upstream decides about needs none here",
+        );
     }
 }
 
@@ -68,4 +73,6 @@ pub fn login(user_name: &str, client: &KdcClient) -> String {
     }
 }
 
-const REALM: &str = "add the account; or let the names agree: realm of the account or of [site], default-realm of the client, strip_realm of the token type, or \"username\" of the user string";
+const REALM: &str = "add the account; or let the names agree: realm of the account or of [site], \
+     default-realm of the client, strip_realm of the token type, or \"username\" of the user \
+     string";

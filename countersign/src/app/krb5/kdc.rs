@@ -104,8 +104,10 @@ fn examine_armour(object: &str, realm: &Realm, findings: &mut Findings) {
     if realm.setting("pkinit_identity").is_none() {
         findings.warning(
             object,
-            "it has no pkinit_identity, so `kinit -n` gets no armour; OTP is offered within FAST alone",
-            "give it a certificate (`countersign ca issue kdc`) and make WELLKNOWN/ANONYMOUS; or use host keytabs as armour",
+            "it has no pkinit_identity, so `kinit -n` gets no armour; OTP is offered within FAST \
+                 alone",
+            "give it a certificate (`countersign ca issue kdc`) and make WELLKNOWN/ANONYMOUS; or \
+                 use host keytabs as armour",
         );
     } else if realm.setting("restrict_anonymous_to_tgt").is_none_or(|value| !is_true(value)) {
         findings.warning(
@@ -123,7 +125,8 @@ fn examine_clients(realm: &Realm, findings: &mut Findings) {
     let limit = realm.profile.value(&["libdefaults", "udp_preference_limit"]);
     if kdcs > 1 && limit != Some("1") {
         let finding = format!(
-            "{kdcs} KDCs, and clients begin with UDP: after one second without an answer the same OTP goes to the next KDC, and is refused there as used"
+            "{kdcs} KDCs, and clients begin with UDP: after one second without an answer the \
+                 same OTP goes to the next KDC, and is refused there as used"
         );
         findings.warning(
             &format!("realm {name}"),

@@ -175,5 +175,7 @@ fn qualified(realm: &Realm, name: &str) -> String {
 }
 
 const ANONYMOUS: &str = "WELLKNOWN/ANONYMOUS";
-const ADD: &str = "kadmin.local listprincs shows all; `countersign krb5 config ACCOUNT` writes the command that makes one";
-const UNUSABLE: &str = "run this on the KDC as root; or write a dump there (kdb5_util dump FILE) and give it by --dump; or try a string by --user-string";
+const ADD: &str = "kadmin.local listprincs shows all; `countersign krb5 config ACCOUNT` writes \
+     the command that makes one";
+const UNUSABLE: &str = "run this on the KDC as root; or write a dump there (kdb5_util dump FILE) \
+     and give it by --dump; or try a string by --user-string";

@@ -58,15 +58,25 @@ async fn listener(object: &str, path: &Path, findings: &mut Findings) {
         ),
         Ok(Err(error)) if error.kind() == ErrorKind::PermissionDenied => findings.warning(
             object,
-            format!("{shown} may not be connected to from here, so nobody knows whether somebody listens"),
+            format!(
+                "{shown} may not be connected to from here, so nobody knows whether somebody \
+                 listens"
+            ),
             "run this as root",
         ),
         Ok(Err(error)) if error.kind() != ErrorKind::WouldBlock => {
-            findings.error(object, format!("{shown} cannot be connected to: {error}"), "restart the daemon");
+            findings.error(
+                object,
+                format!("{shown} cannot be connected to: {error}"),
+                "restart the daemon",
+            );
         }
         Ok(Err(_)) | Err(_) => findings.error(
             object,
-            format!("{shown} accepts no connection; the KDC waits there, and answers nobody at all"),
+            format!(
+                "{shown} accepts no connection; the KDC waits there, and answers nobody at \
+                 all"
+            ),
             "restart the daemon; a stopped one must not keep its socket",
         ),
     }
@@ -99,7 +109,12 @@ fn permissions(
                 "every user of this machine may connect to {} and guess (mode {mode:o})",
                 path.display()
             );
-            findings.warning(object, finding, "socket-mode = \"0600\" and the owner root, or \"0660\" and a group of the KDC's own");
+            findings.warning(
+                object,
+                finding,
+                "socket-mode = \"0600\" and the owner root, or \
+                 \"0660\" and a group of the KDC's own",
+            );
         }
         return;
     };
@@ -109,7 +124,8 @@ fn permissions(
     );
     if kdc.is_some_and(|kdc| kdc.overrides) {
         let finding = format!(
-            "{finding}; the KDC that is running now may do everything, but it was not started by that unit"
+            "{finding}; the KDC that is running now may do everything, but it was not started by \
+                 that unit"
         );
         findings.warning(object, finding, OPEN);
     } else {

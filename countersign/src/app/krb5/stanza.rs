@@ -67,7 +67,8 @@ pub enum StanzaError {
     TypeName(String),
     /// The daemon listens on every address.
     #[error(
-        "radius.client.{0} is asked over UDP; say by --server HOST:PORT where the KDC finds the daemon"
+        "radius.client.{0} is asked over UDP; say by --server HOST:PORT where the KDC finds the \
+             daemon"
     )]
     NoServer(String),
     /// A principal without a realm.
@@ -214,13 +215,15 @@ fn notes(
         }
         if let Some(file) = &token_type.secret_file {
             notes.push(format!(
-                "{file}: a file in the KDC's directory (/etc/krb5kdc), mode 0600, whose first line is the secret of {}; without it the KDC has OTP for nobody",
+                "{file}: a file in the KDC's directory (/etc/krb5kdc), mode 0600, whose first \
+                     line is the secret of {}; without it the KDC has OTP for nobody",
                 client.object()
             ));
         }
         if let Some(deadline) = client.deadline {
             notes.push(format!(
-                "timeout of {name}: the KDC waits {timeout} s, the daemon answers after {} s at the latest; keep it that way round",
+                "timeout of {name}: the KDC waits {timeout} s, the daemon answers after {} s at \
+                     the latest; keep it that way round",
                 deadline.as_secs_f64()
             ));
         }
@@ -229,7 +232,8 @@ fn notes(
             && !wanted.indicators.is_empty()
         {
             notes.push(format!(
-                "the type {name} promises {}; set require-indicators of {} to the same, or every token gets this promise",
+                "the type {name} promises {}; set require-indicators of {} to the same, or every \
+                     token gets this promise",
                 token_type.indicators.join(", "),
                 client.object()
             ));
@@ -246,10 +250,16 @@ fn notes(
     notes
 }
 
-const RESTART: &str = "put [otp] into kdc.conf and restart the KDC (systemctl restart krb5-kdc): it reads token types once. User strings count from the next logon on";
-const SOCKET: &str = "the packaged unit runs the KDC as root without CAP_DAC_OVERRIDE: the socket must be root's (a systemd socket unit makes it so), or of a group of the KDC's with mode 0660";
-const MESSAGE_AUTHENTICATOR: &str = "KDCs up to 1.21 send no Message-Authenticator: such a client needs require-message-authenticator = false";
+const RESTART: &str = "put [otp] into kdc.conf and restart the KDC (systemctl restart krb5-kdc): \
+     it reads token types once. User strings count from the next logon on";
+const SOCKET: &str = "the packaged unit runs the KDC as root without CAP_DAC_OVERRIDE: the \
+     socket must be root's (a systemd socket unit makes it so), or of a group of the KDC's with \
+     mode 0660";
+const MESSAGE_AUTHENTICATOR: &str = "KDCs up to 1.21 send no Message-Authenticator: such a \
+     client needs require-message-authenticator = false";
 const ARMOUR: &str =
     "users need armour: kinit -n -c FILE:/tmp/armour, then kinit -T FILE:/tmp/armour NAME";
-const QUOTES: &str = "run the commands as they are, by the shell; within kadmin and by -q the double quotes get lost";
-const PURGE: &str = "purgekeys -all takes the password away: only OTP and certificates log the principal on then. To keep it, leave this out and set require_auth on the services";
+const QUOTES: &str = "run the commands as they are, by the shell; within kadmin and by -q the \
+     double quotes get lost";
+const PURGE: &str = "purgekeys -all takes the password away: only OTP and certificates log the \
+     principal on then. To keep it, leave this out and set require_auth on the services";

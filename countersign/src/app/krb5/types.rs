@@ -72,7 +72,8 @@ fn describe(token_type: &TokenType, findings: &mut Findings) {
     };
     let origin = if *built_in { "built in: " } else { "" };
     let finding = format!(
-        "{origin}it asks {server}, waits {timeout} s, sends names {realm} realm, promises {indicators}"
+        "{origin}it asks {server}, waits {timeout} s, sends names {realm} realm, promises \
+             {indicators}"
     );
     findings.good(&object(name), finding);
 }
@@ -125,7 +126,9 @@ fn compare(
     findings.good(&object, format!("{ours} of Countersign answers it"));
     if !client.is_kdc {
         let finding = format!(
-            "{ours} does not say kdc = true: an answer with an attribute or a Message-Authenticator that the KDC does not know is dropped without a word, and the logon runs into its timeout"
+            "{ours} does not say kdc = true: an answer with an attribute or a \
+                 Message-Authenticator that the KDC does not know is dropped without a word, and \
+                 the logon runs into its timeout"
         );
         findings.warning(&object, finding, "set kdc = true for the client");
     }
@@ -147,10 +150,16 @@ fn compare(
         .collect();
     if !undemanded.is_empty() {
         let finding = format!(
-            "it promises {}, which {ours} does not demand: whatever token is accepted there, the ticket says so",
+            "it promises {}, which {ours} does not demand: whatever token is accepted there, the \
+                 ticket says so",
             undemanded.join(", ")
         );
-        findings.warning(&object, finding, "set require-indicators of the client to the indicators of the type; one socket and one type for each strength");
+        findings.warning(
+            &object,
+            finding,
+            "set require-indicators of the client to the \
+             indicators of the type; one socket and one type for each strength",
+        );
     }
 }
 
@@ -164,7 +173,8 @@ fn compare_deadline(
     let timeout = u64::try_from(token_type.timeout).unwrap_or(0);
     if deadline.as_secs_f64() >= std::time::Duration::from_secs(timeout).as_secs_f64() {
         let finding = format!(
-            "the KDC waits {timeout} s, and {} answers after {} s at the latest: a slow answer comes when nobody waits for it, and a second token is never asked",
+            "the KDC waits {timeout} s, and {} answers after {} s at the latest: a slow answer \
+                 comes when nobody waits for it, and a second token is never asked",
             client.object(),
             deadline.as_secs_f64()
         );
@@ -187,10 +197,12 @@ fn compare_transport(
     let sends = version.and_then(sends_message_authenticator);
     if client.require_message_authenticator && sends != Some(true) {
         let finding = format!(
-            "{} demands Message-Authenticator, which KDCs up to 1.21 never send: every logon runs into the timeout",
+            "{} demands Message-Authenticator, which KDCs up to 1.21 never send: every logon \
+                 runs into the timeout",
             client.object()
         );
-        let remedy = "set require-message-authenticator = false for this client until every KDC is 1.22 or newer; better, use a socket";
+        let remedy = "set require-message-authenticator = false for this client until every KDC \
+             is 1.22 or newer; better, use a socket";
         if sends == Some(false) {
             findings.error(&object, finding, remedy);
         } else {
@@ -201,7 +213,8 @@ fn compare_transport(
 
 const NOT_OURS: &str =
     "no client of Countersign's config is meant by it; if another server is, that is well";
-const ADD_CLIENT: &str = "add [radius.client.NAME] with socket and kdc = true, or with the KDC's address; `countersign krb5 config` writes the other side";
+const ADD_CLIENT: &str = "add [radius.client.NAME] with socket and kdc = true, or with the KDC's \
+     address; `countersign krb5 config` writes the other side";
 
 /// Since 1.22; some distributions have it in their 1.21.
 fn sends_message_authenticator(version: &str) -> Option<bool> {
