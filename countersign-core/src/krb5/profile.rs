@@ -17,7 +17,8 @@
 //!   first counts where only one is wanted.
 //! * A line of more than 2046 octets is two lines.
 //! * Of several files the first that says something about a relation counts.
-//! * A `*` keeps later files from saying more, and since 1.22 the same file, too.
+//! * A `*` behind a section keeps later files from saying more about it; since 1.22 it works
+//!   behind relations, too, and for the rest of the same file. This does as 1.22 does.
 //!
 //! Files are read by whoever calls: [`ProfileReader`] says which it wants next.
 
@@ -135,7 +136,7 @@ impl Profile {
         let Some((name, sections)) = path.split_last() else { return Vec::new() };
         let mut found = Vec::new();
         for file in &self.files {
-            let Some((section, mut is_final)) = file.section(sections) else { continue };
+            let (section, mut is_final) = file.section(sections);
             for node in file.children(section).filter(|node| node.name == *name) {
                 let Some(value) = &node.value else { continue };
                 found.push((value.as_str(), &node.place));
@@ -168,8 +169,9 @@ impl Profile {
     fn names(&self, path: &[&str], wanted: impl Fn(&Node) -> bool) -> Vec<&str> {
         let mut names: Vec<&str> = Vec::new();
         for file in &self.files {
-            let Some((section, is_final)) = file.section(path) else { continue };
+            let (section, mut is_final) = file.section(path);
             for node in file.children(section).filter(|node| wanted(node)) {
+                is_final |= node.is_final;
                 if !names.contains(&node.name.as_str()) {
                     names.push(&node.name);
                 }
@@ -183,14 +185,16 @@ impl Profile {
 }
 
 impl ProfileFile {
-    /// The section at the end of a path, and whether a section on the path is final.
-    fn section(&self, path: &[&str]) -> Option<(usize, bool)> {
+    /// The section at the end of a path, and whether a section on the path is final, be the
+    /// end there or not.
+    fn section(&self, path: &[&str]) -> (Option<usize>, bool) {
         let (mut at, mut is_final) = (ROOT, false);
         for name in path {
-            at = self.child_section(at, name)?;
+            let Some(next) = self.child_section(at, name) else { return (None, is_final) };
+            at = next;
             is_final |= self.nodes[at].is_final;
         }
-        Some((at, is_final))
+        (Some(at), is_final)
     }
 
     fn child_section(&self, parent: usize, name: &str) -> Option<usize> {
@@ -198,8 +202,9 @@ impl ProfileFile {
         self.nodes[parent].children.iter().copied().find(|&child| is_it(&self.nodes[child]))
     }
 
-    fn children(&self, section: usize) -> impl Iterator<Item = &Node> {
-        self.nodes[section].children.iter().map(|&child| &self.nodes[child])
+    fn children(&self, section: Option<usize>) -> impl Iterator<Item = &Node> {
+        let children = section.into_iter().flat_map(|section| &self.nodes[section].children);
+        children.map(|&child| &self.nodes[child])
     }
 }
 

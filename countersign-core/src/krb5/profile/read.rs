@@ -272,7 +272,8 @@ impl ProfileReader {
         is_final: bool,
         place: &Place,
     ) {
-        let closed = self.file.children(parent).any(|node| node.name == name && node.is_final);
+        let closed =
+            self.file.children(Some(parent)).any(|node| node.name == name && node.is_final);
         if !closed {
             self.add(parent, name, Some(value), is_final, place);
         }

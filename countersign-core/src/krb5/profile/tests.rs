@@ -92,6 +92,11 @@ fn final_relation_takes_no_more_and_final_section_hides_later_files() {
     assert_eq!(two.values(&["a", "b"]), ["1"]);
     assert_eq!(two.value(&["a", "h"]), None);
     assert_eq!(two.values(&["f", "g"]), ["1", "2"]);
+    let mut two = profile("[a]\nb = {\n}*\nc* = 1\n");
+    two.push(read_file("[a]\nb = {\nd = {\ne = 2\n}\n}\nc = 2\nf = {\n}\n"));
+    assert_eq!(two.value(&["a", "b", "d", "e"]), None, "the end of the path is not there at all");
+    assert_eq!(two.values(&["a", "c"]), ["1"]);
+    assert_eq!(two.sections(&["a"]), ["b"]);
 }
 
 fn read_file(text: &str) -> ProfileFile {

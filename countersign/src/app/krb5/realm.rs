@@ -185,7 +185,7 @@ fn read_text(path: &Path, files: &mut Vec<(PathBuf, Option<SystemTime>)>) -> io:
     Ok(String::from_utf8_lossy(&octets).into_owned())
 }
 
-const KRB5_CONF: &str = "/etc/krb5.conf:/usr/local/etc/krb5.conf";
+const KRB5_CONF: &str = "/etc/krb5.conf";
 /// Debian; Fedora and Red Hat; built from source.
 const KDC_CONF: [&str; 3] =
     ["/etc/krb5kdc/kdc.conf", "/var/kerberos/krb5kdc/kdc.conf", "/usr/local/var/krb5kdc/kdc.conf"];

@@ -120,6 +120,9 @@ async fn what_the_sides_do_not_agree_about_is_found() {
         let examined = place.check(STRING, &[client]).await;
         says(&examined, grade, "otp type vpn", word);
     }
+    let spare = change(&|client| client.way = Way::Socket { path: "/other".into() });
+    let examined = place.check(STRING, &[place.client(), spare]).await;
+    says(&examined, Grade::Warning, "radius.client.kdc", "no token type");
 }
 
 #[tokio::test]

@@ -61,6 +61,12 @@ pub(super) async fn examine(
             findings.warning(&object, NOT_OURS, ADD_CLIENT);
         }
     }
+    for client in clients.unwrap_or_default().iter().filter(|client| client.is_kdc) {
+        let asks = |one| serving(one, std::slice::from_ref(client)).is_some();
+        if !types.types.types.iter().any(asks) {
+            findings.warning(&client.object(), NOBODY_ASKS, ADD_TYPE);
+        }
+    }
 }
 
 fn describe(token_type: &TokenType, findings: &mut Findings) {
@@ -211,6 +217,8 @@ fn compare_transport(
     }
 }
 
+const NOBODY_ASKS: &str = "no token type of this KDC asks by it";
+const ADD_TYPE: &str = "`countersign krb5 config` writes the token type; another KDC may have it";
 const NOT_OURS: &str =
     "no client of Countersign's config is meant by it; if another server is, that is well";
 const ADD_CLIENT: &str = "add [radius.client.NAME] with socket and kdc = true, or with the KDC's \
