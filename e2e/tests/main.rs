@@ -12,6 +12,7 @@ mod chain;
 mod cli;
 mod crash;
 mod demo;
+mod krb5_check;
 mod login;
 mod otpce;
 mod publish;

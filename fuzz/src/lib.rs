@@ -6,6 +6,7 @@
 
 pub mod decision;
 pub mod dictionary;
+pub mod krb5;
 pub mod names;
 pub mod otpce;
 pub mod pki;
@@ -15,7 +16,7 @@ pub mod radius;
 pub type Target = fn(&[u8]);
 
 /// Every target with the name of its folder in `fuzz/corpus`.
-pub const TARGETS: [(&str, Target); 14] = [
+pub const TARGETS: [(&str, Target); 16] = [
     ("radius_request", radius::request),
     ("radius_reply", radius::reply),
     ("radius_dictionary", dictionary::radius),
@@ -30,4 +31,6 @@ pub const TARGETS: [(&str, Target); 14] = [
     ("key_uri", names::key_uri),
     ("login_name", names::login_name),
     ("decision", decision::decision),
+    ("krb5_profile", krb5::profile),
+    ("krb5_user_string", krb5::user_string),
 ];

@@ -14,4 +14,5 @@ pub mod ports;
 pub mod process;
 pub mod radclient;
 pub mod radius;
+pub mod realm;
 pub mod stage;
