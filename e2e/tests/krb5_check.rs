@@ -414,6 +414,33 @@ fn what_config_writes_is_what_check_finds_good() {
     assert_eq!(stanza["commands"][2][1], "purgekeys", "{stanza}");
 }
 
+/// From the config of Countersign to a ticket, by nothing but what the commands say.
+#[test]
+fn what_config_writes_for_a_socket_logs_on() {
+    let site = Site::new();
+    let token = site.add_user("alice", "hotp");
+    let realm = Realm::new("");
+    let socket = realm.path("otp.sock").display().to_string();
+    site.configure_with(&format!("radius.client.kdc = {{ socket = '{socket}', kdc = true }}"));
+    let text = site.run(["krb5", "config", "alice", "--realm", REALM]).succeeded();
+    let (profile, commands) = text.split_once("\nkadmin.local").unwrap();
+    realm.set_otp(profile.split_once("[otp]\n").unwrap().1);
+    let commands = format!("set -e\nkadmin.local{commands}");
+    run(realm.tool("sh").args(["-c", &commands]), b"").succeeded();
+    let check = || run(realm.name_files(&mut site.command(["krb5", "check", "alice"])), b"");
+    says(&check(), "ERROR", "otp type kdc", "there is no", "start the daemon");
+    let _daemon = site.serve();
+    let _kdc = realm.serve();
+    let ran = check();
+    ends_with(&ran, 0);
+    says(&ran, "ok", "otp type kdc", "radius.client.kdc of Countersign answers it", "");
+    says(&ran, "ok", "principal alice@OTP.TEST", "is the account alice", "");
+    realm.logon("alice", &token.otp(0)).succeeded();
+    realm.logon("alice", &token.otp(0)).failed();
+    realm.logon("alice", &token.otp(1)).succeeded();
+    explains(&realm, "Generic preauthentication failure");
+}
+
 #[test]
 fn config_says_what_is_missing() {
     let site = Site::new();

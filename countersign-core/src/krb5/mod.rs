@@ -6,6 +6,7 @@
 //! * [`user_string`]: the string attribute `otp` of a principal.
 //! * [`principal`]: a principal as `kadmin` shows it; [`dump`]: as `kdb5_util dump` writes it.
 //! * [`forecast`]: what happens when a principal logs on.
+//! * [`login`]: the login name of a principal that a KDC sends.
 //! * [`log`]: what the lines of a KDC's log mean.
 //!
 //! Where the KDC is stricter or more lenient than its manual, this follows the KDC.
@@ -14,6 +15,7 @@ pub mod dump;
 pub mod finding;
 pub mod forecast;
 pub mod log;
+pub mod login;
 pub mod principal;
 pub mod profile;
 pub mod token_type;

@@ -42,7 +42,6 @@ mod counts;
 mod handler;
 mod job;
 mod peer;
-mod principal;
 mod reply;
 mod report;
 mod request;

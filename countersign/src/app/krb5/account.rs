@@ -1,36 +1,70 @@
 //! Whether the name that a KDC sends leads to an account, and whether a token of it can do what
 //! the client demands.
 
-use super::{Asked, client::KdcClient};
+use super::Asked;
 use crate::app::{
     admin::{AccountView, TokenView},
     examine::{Finding, Findings},
 };
 
+/// What becomes of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Way {
+    /// The account of this login name is looked up.
+    Here(String),
+    /// It is sent on to this upstream.
+    Upstream(String),
+    /// It is refused, because no login name can stand for it.
+    Nowhere(String),
+}
+
 impl Asked {
-    /// The name by which the account is looked up.
+    /// What becomes of it.
     #[must_use]
-    pub fn login(&self) -> String {
-        login(&self.step.user_name, &self.client)
+    pub fn way(&self) -> Way {
+        match self.client.login(&self.step.user_name) {
+            Ok((_, Some(upstream))) => Way::Upstream(upstream),
+            Ok((login, None)) => Way::Here(login),
+            Err(error) => Way::Nowhere(error.to_string()),
+        }
     }
 
-    /// What follows from the answer about that name.
+    /// What follows for one that no account is looked up for.
+    #[must_use]
+    pub fn elsewhere(&self) -> Vec<Finding> {
+        let mut findings = Findings::default();
+        let (object, asked) = (self.object(), self.described());
+        match self.way() {
+            Way::Here(_) => {}
+            Way::Upstream(upstream) => {
+                let finding = format!("{asked} is sent on to upstream.{upstream}");
+                findings.good(&object, finding);
+            }
+            Way::Nowhere(error) => findings.error(&object, format!("{asked}: {error}"), REALM),
+        }
+        findings.into_vec()
+    }
+
+    /// What follows from the answer about the account.
     #[must_use]
     pub fn examine(&self, account: Result<&AccountView, String>) -> Vec<Finding> {
         let mut findings = Findings::default();
-        let object = format!("principal {}", self.principal);
         match account {
             Err(error) => {
-                let finding = format!(
-                    "for the user {:?} of {}: {error}",
-                    self.step.user_name,
-                    self.client.object()
-                );
-                findings.error(&object, finding, REALM);
+                let finding = format!("{}: {error}", self.described());
+                findings.error(&self.object(), finding, REALM);
             }
-            Ok(view) => self.account(&object, view, &mut findings),
+            Ok(view) => self.account(&self.object(), view, &mut findings),
         }
         findings.into_vec()
+    }
+
+    fn object(&self) -> String {
+        format!("principal {}", self.principal)
+    }
+
+    fn described(&self) -> String {
+        format!("the user {:?} of {}", self.step.user_name, self.client.object())
     }
 
     fn account(&self, object: &str, view: &AccountView, findings: &mut Findings) {
@@ -40,7 +74,7 @@ impl Asked {
             let finding = format!("the account {name} is disabled");
             findings.error(object, finding, &format!("countersign account enable {name}"));
         }
-        let demanded = &self.client.indicators;
+        let demanded = &self.client.settings.indicators;
         let fits = |token: &&TokenView| {
             !token.disabled && demanded.iter().all(|word| token.indicators.contains(word))
         };
@@ -61,15 +95,6 @@ impl Asked {
             "countersign token add, or token set --indicator; an \
              account that an upstream decides about needs none here",
         );
-    }
-}
-
-/// A name without a realm gets the client's.
-#[must_use]
-pub fn login(user_name: &str, client: &KdcClient) -> String {
-    match &client.default_realm {
-        Some(realm) if !user_name.contains('@') => format!("{user_name}@{realm}"),
-        Some(_) | None => user_name.to_owned(),
     }
 }
 

@@ -3,12 +3,11 @@
 use std::{
     net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
-    time::Duration,
 };
 
-use countersign_core::{
-    krb5::token_type::{Server, TokenType},
-    secret::Secret,
+use countersign_core::krb5::{
+    login::{PrincipalError, login_of},
+    token_type::{Server, TokenType},
 };
 use ipnet::IpNet;
 
@@ -20,24 +19,10 @@ use crate::config::{
 /// A client of the config from which a KDC may ask.
 #[derive(Debug, Clone)]
 pub struct KdcClient {
-    /// `radius.client.NAME`.
-    pub name: String,
+    /// What the config says about it.
+    pub settings: ClientSettings,
     /// How it asks.
     pub way: Way,
-    /// Whether it is answered as a KDC needs it.
-    pub is_kdc: bool,
-    /// The secret shared with it; empty for a socket unless one is given.
-    pub secret: Secret<Vec<u8>>,
-    /// When it is told Reject at the latest.
-    pub deadline: Option<Duration>,
-    /// What only tokens with all of these are good for.
-    pub indicators: Vec<String>,
-    /// The realm of names without one.
-    pub default_realm: Option<String>,
-    /// Whether requests without Message-Authenticator are dropped.
-    pub require_message_authenticator: bool,
-    /// The upstream that all its requests are sent on to.
-    pub upstream: Option<String>,
     /// Realms that are not answered as any other name is.
     pub realms: Vec<RealmSettings>,
 }
@@ -62,10 +47,27 @@ pub enum Way {
 }
 
 impl KdcClient {
+    /// The login name that a User-Name of it stands for, and the upstream that decides about it
+    /// if that is not done here.
+    ///
+    /// # Errors
+    ///
+    /// No login name can stand for it.
+    pub fn login(&self, user_name: &str) -> Result<(String, Option<String>), PrincipalError> {
+        let name = match self.settings.is_kdc {
+            true => &login_of(user_name)?,
+            false => user_name,
+        };
+        let realm = |name: &str| {
+            self.realms.iter().find(|realm| realm.name.to_lowercase() == name.to_lowercase())
+        };
+        Ok(self.settings.route(name, realm))
+    }
+
     /// How findings name it.
     #[must_use]
     pub fn object(&self) -> String {
-        format!("radius.client.{}", self.name)
+        format!("radius.client.{}", self.settings.name)
     }
 }
 
@@ -87,18 +89,7 @@ fn kdc_client(client: &ClientSettings, radius: &RadiusSettings) -> Option<KdcCli
         }
         Source::Certificate(_) => return None,
     };
-    Some(KdcClient {
-        name: client.name.clone(),
-        way,
-        is_kdc: client.is_kdc,
-        secret: client.secret.clone(),
-        deadline: client.deadline,
-        indicators: client.indicators.to_vec(),
-        default_realm: client.default_realm.clone(),
-        require_message_authenticator: client.require_message_authenticator,
-        upstream: client.upstream.clone(),
-        realms: radius.rules.realms.clone(),
-    })
+    Some(KdcClient { settings: client.clone(), way, realms: radius.rules.realms.clone() })
 }
 
 /// The client by which a token type reaches Countersign, if it does.
@@ -145,7 +136,7 @@ fn over_udp<'a>(host: &str, port: u16, clients: &'a [KdcClient]) -> Option<&'a K
     let fits = |client: &&KdcClient| {
         listens(client).is_some_and(|network| match loopback {
             Some(address) => network.contains(&address),
-            None => client.is_kdc,
+            None => client.settings.is_kdc,
         })
     };
     let prefix = |client: &&KdcClient| listens(client).map(|network| network.prefix_len());

@@ -8,10 +8,7 @@ use countersign_core::krb5::{
 };
 use serde::Serialize;
 
-use super::{
-    account::login,
-    client::{KdcClient, Way},
-};
+use super::client::{KdcClient, Way};
 use crate::app::admin::AccountView;
 
 /// What somebody wants to have.
@@ -92,7 +89,7 @@ pub fn write(
 ) -> Result<Stanza, StanzaError> {
     let first = clients.first().ok_or(StanzaError::NoClient)?;
     if clients.len() > 1 && wanted.token_type.is_some() {
-        let names: Vec<_> = clients.iter().map(|client| client.name.as_str()).collect();
+        let names: Vec<_> = clients.iter().map(|client| client.settings.name.as_str()).collect();
         return Err(StanzaError::ManyClients(names.join(", ")));
     }
     let types = clients.iter().map(|client| token_type(client, wanted));
@@ -113,23 +110,26 @@ pub fn write(
 fn token_type(client: &KdcClient, wanted: &Wanted) -> Result<TokenType, StanzaError> {
     let (server, secret_file) = match &client.way {
         Way::Socket { path, .. } => {
-            let secret = !client.secret.expose().is_empty();
+            let secret = !client.settings.secret.expose().is_empty();
             (Server::Socket(path.display().to_string()), secret)
         }
         Way::Network { listen, .. } => {
             let named = wanted.server.as_deref().map(Server::parse);
             let server = named.or_else(|| listen.iter().find_map(reachable));
-            (server.ok_or_else(|| StanzaError::NoServer(client.name.clone()))?, true)
+            (server.ok_or_else(|| StanzaError::NoServer(client.settings.name.clone()))?, true)
         }
     };
-    let usual_secret = || format!("countersign-{}.secret", client.name);
-    let indicators =
-        if wanted.indicators.is_empty() { &client.indicators } else { &wanted.indicators };
+    let usual_secret = || format!("countersign-{}.secret", client.settings.name);
+    let indicators = if wanted.indicators.is_empty() {
+        &*client.settings.indicators
+    } else {
+        &*wanted.indicators
+    };
     Ok(TokenType {
         secret_file: secret_file.then(|| wanted.secret_file.clone().unwrap_or_else(usual_secret)),
         timeout: wanted.timeout.unwrap_or_else(|| timeout(client)),
         strip_realm: wanted.strip_realm,
-        indicators: indicators.clone(),
+        indicators: indicators.to_vec(),
         ..TokenType::new(&type_name(client, wanted), server)
     })
 }
@@ -140,7 +140,7 @@ fn type_name(client: &KdcClient, wanted: &Wanted) -> String {
         Way::Socket { path, .. } => path.file_name().is_some_and(|name| name == "DEFAULT.socket"),
         Way::Network { .. } => false,
     };
-    let usual = if default { TokenType::DEFAULT } else { &client.name };
+    let usual = if default { TokenType::DEFAULT } else { &client.settings.name };
     wanted.token_type.clone().unwrap_or_else(|| usual.to_owned())
 }
 
@@ -152,7 +152,8 @@ fn reachable(address: &SocketAddr) -> Option<Server> {
 
 /// A second more than the daemon takes at most.
 fn timeout(client: &KdcClient) -> i32 {
-    let longest = client.deadline.map_or(0, |deadline| deadline.as_millis().div_ceil(1000));
+    let longest =
+        client.settings.deadline.map_or(0, |deadline| deadline.as_millis().div_ceil(1000));
     i32::try_from(longest + 1).unwrap_or(i32::MAX).max(TokenType::DEFAULT_TIMEOUT)
 }
 
@@ -178,7 +179,7 @@ fn commands_for(
 ) -> Result<Vec<Vec<String>>, StanzaError> {
     let principal = format!("{}@{realm}", view.account.name);
     let sent = if wanted.strip_realm { &view.account.name } else { &principal };
-    let leads_here = view.logins.contains(&login(sent, client).to_lowercase());
+    let leads_here = leads_to(view, sent, client);
     let named = (token_type.name != TokenType::DEFAULT).then(|| token_type.name.clone());
     let token = UserToken {
         token_type: named,
@@ -198,6 +199,15 @@ fn commands_for(
     } else {
         vec![command(&["addprinc", "-nokey", "+requires_preauth", &argument]), set]
     })
+}
+
+/// Whether a name that the KDC sends is one of the account's, or sent on.
+fn leads_to(view: &AccountView, sent: &str, client: &KdcClient) -> bool {
+    match client.login(sent) {
+        Ok((_, Some(_))) => true,
+        Ok((login, None)) => view.logins.contains(&login.to_lowercase()),
+        Err(_) => false,
+    }
 }
 
 fn notes(
@@ -220,7 +230,7 @@ fn notes(
                 client.object()
             ));
         }
-        if let Some(deadline) = client.deadline {
+        if let Some(deadline) = client.settings.deadline {
             notes.push(format!(
                 "timeout of {name}: the KDC waits {timeout} s, the daemon answers after {} s at \
                      the latest; keep it that way round",
@@ -228,7 +238,7 @@ fn notes(
             ));
         }
         if !token_type.indicators.is_empty()
-            && wanted.indicators != client.indicators
+            && *wanted.indicators != *client.settings.indicators
             && !wanted.indicators.is_empty()
         {
             notes.push(format!(
@@ -255,8 +265,8 @@ const RESTART: &str = "put [otp] into kdc.conf and restart the KDC (systemctl re
 const SOCKET: &str = "the packaged unit runs the KDC as root without CAP_DAC_OVERRIDE: the \
      socket must be root's (a systemd socket unit makes it so), or of a group of the KDC's with \
      mode 0660";
-const MESSAGE_AUTHENTICATOR: &str = "KDCs up to 1.21 send no Message-Authenticator: such a \
-     client needs require-message-authenticator = false";
+const MESSAGE_AUTHENTICATOR: &str = "KDCs up to 1.21 send no Message-Authenticator, so a client with kdc = true \
+    is not asked for one; set require-message-authenticator = true as soon as every KDC is 1.22 or newer";
 const ARMOUR: &str =
     "users need armour: kinit -n -c FILE:/tmp/armour, then kinit -T FILE:/tmp/armour NAME";
 const QUOTES: &str = "run the commands as they are, by the shell; within kadmin and by -q the \

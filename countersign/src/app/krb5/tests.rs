@@ -1,4 +1,9 @@
-use std::{fs, os::unix::net::UnixListener, path::Path, time::Duration};
+use std::{
+    fs,
+    os::unix::net::UnixListener,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use countersign_core::{
     domain::{
@@ -10,11 +15,15 @@ use countersign_core::{
 };
 
 use super::{
+    account::Way::{Here, Nowhere, Upstream},
     client::Way,
     stanza::{Stanza, StanzaError, Wanted},
     *,
 };
-use crate::app::admin::AccountView;
+use crate::{
+    app::admin::AccountView,
+    config::radius::{ClientSettings, RealmSettings, SocketSettings, Source},
+};
 
 /// A realm of its own in a directory, with a socket that is listened on.
 struct Place {
@@ -56,18 +65,19 @@ impl Place {
     }
 
     fn client(&self) -> KdcClient {
-        KdcClient {
-            name: "kdc".into(),
-            way: Way::Socket { path: self.path("otp.sock").into(), users: Vec::new() },
+        let path: PathBuf = self.path("otp.sock").into();
+        let socket =
+            SocketSettings { path: path.clone(), mode: 0o600, group: None, users: Vec::new() };
+        let settings =
+            ClientSettings::new("kdc".into(), Source::Socket(socket), Secret::new(Vec::new()));
+        let settings = ClientSettings {
             is_kdc: true,
-            secret: Secret::new(Vec::new()),
-            deadline: Some(Duration::from_secs(4)),
-            indicators: vec!["otp".into()],
-            default_realm: None,
             require_message_authenticator: false,
-            upstream: None,
-            realms: Vec::new(),
-        }
+            deadline: Some(Duration::from_secs(4)),
+            indicators: vec!["otp".to_owned()].into(),
+            ..settings
+        };
+        KdcClient { settings, way: Way::Socket { path, users: Vec::new() }, realms: Vec::new() }
     }
 }
 
@@ -95,7 +105,7 @@ async fn both_sides_that_agree_are_good() {
     says(&examined, Grade::Good, "otp type vpn", "radius.client.kdc");
     says(&examined, Grade::Good, "principal alice@OTP.TEST", "\"alice\"");
     let [asked] = &examined.asked[..] else { panic!("{examined:?}") };
-    assert_eq!((asked.login(), &*asked.client.name), ("alice".into(), "kdc"));
+    assert_eq!((asked.way(), &*asked.client.settings.name), (Here("alice".into()), "kdc"));
     says_nothing_of(&examined, "DEFAULT");
 }
 
@@ -107,10 +117,13 @@ async fn what_the_sides_do_not_agree_about_is_found() {
         change(&mut client);
         client
     };
-    let slow = change(&|client| client.deadline = Some(Duration::from_secs(5)));
-    let weak = change(&|client| client.indicators.clear());
-    let plain = change(&|client| client.is_kdc = false);
-    let secret = change(&|client| client.secret = Secret::new(b"x".to_vec()));
+    let slow = change(&|client| client.settings.deadline = Some(Duration::from_secs(5)));
+    let weak = change(&|client| client.settings.indicators = [].into());
+    let plain = change(&|client| client.settings.is_kdc = false);
+    let secret = change(&|client| client.settings.secret = Secret::new(b"x".to_vec()));
+    let closed = change(&|client| {
+        client.way = Way::Socket { path: place.path("otp.sock").into(), users: vec![4711] };
+    });
     let other =
         change(&|client| client.way = Way::Socket { path: "/other".into(), users: Vec::new() });
     for (client, grade, word) in [
@@ -118,6 +131,7 @@ async fn what_the_sides_do_not_agree_about_is_found() {
         (weak, Grade::Warning, "does not demand"),
         (plain, Grade::Warning, "kdc = true"),
         (secret, Grade::Error, "its secret is not that of"),
+        (closed, Grade::Error, "does not let connect"),
         (other, Grade::Warning, "no client"),
     ] {
         let examined = place.check(STRING, &[client]).await;
@@ -144,8 +158,11 @@ async fn a_secret_that_cannot_be_read_breaks_everybody() {
             network: "127.0.0.0/8".parse().unwrap(),
             listen: vec!["0.0.0.0:1812".parse().unwrap()],
         },
-        secret: Secret::new(secret.to_vec()),
-        require_message_authenticator: require,
+        settings: ClientSettings {
+            secret: Secret::new(secret.to_vec()),
+            require_message_authenticator: require,
+            ..place.client().settings
+        },
         ..place.client()
     };
     let examined = place.check(STRING, &[over_udp(b"it", false)]).await;
@@ -231,9 +248,30 @@ async fn an_account_must_be_there_and_have_a_token_that_can_do_what_is_demanded(
     let mut disabled = view(&["alice"]);
     disabled.account.disabled = true;
     assert!(asked.examine(Ok(&disabled)).iter().any(|found| found.grade == Grade::Error));
-    let partner = KdcClient { default_realm: Some("P.TEST".into()), ..place.client() };
-    assert_eq!(account::login("alice", &partner), "alice@P.TEST");
-    assert_eq!(account::login("alice@X", &partner), "alice@X");
+}
+
+#[tokio::test]
+async fn names_go_where_the_listener_sends_them() {
+    let place = Place::new(VPN);
+    let mut client = place.client();
+    client.settings.default_realm = Some("P.TEST".into());
+    client.realms = vec![
+        RealmSettings { name: "far.test".into(), upstream: Some("far".into()), strip: false },
+        RealmSettings { name: "near.test".into(), upstream: None, strip: true },
+    ];
+    let asked = async |user_name: &str| {
+        let string = format!(r#"[{{"type":"vpn","username":"{user_name}"}}]"#);
+        place.check(&string, std::slice::from_ref(&client)).await.asked.remove(0)
+    };
+    assert_eq!(asked("alice").await.way(), Here("alice@P.TEST".into()));
+    assert_eq!(asked("alice@X").await.way(), Here("alice@X".into()));
+    assert_eq!(asked("alice@NEAR.TEST").await.way(), Here("alice".into()));
+    let far = asked("alice@FAR.TEST").await;
+    assert_eq!(far.way(), Upstream("far".into()));
+    assert!(far.elsewhere()[0].finding.contains("upstream.far"));
+    let nowhere = asked("a@b@c").await;
+    assert!(matches!(nowhere.way(), Nowhere(_)), "{nowhere:?}");
+    assert_eq!(nowhere.elsewhere()[0].grade, Grade::Error);
 }
 
 fn view(logins: &[&str]) -> AccountView {
@@ -284,7 +322,8 @@ fn the_stanza_of_a_socket_is_complete() {
 #[test]
 fn the_stanza_follows_what_is_wanted() {
     let place = Place::new("");
-    let long = KdcClient { deadline: Some(Duration::from_millis(29_500)), ..place.client() };
+    let mut long = place.client();
+    long.settings.deadline = Some(Duration::from_millis(29_500));
     let wanted = Wanted {
         token_type: Some("hard".into()),
         indicators: vec!["hardware".into()],
@@ -346,7 +385,8 @@ fn what_cannot_be_written_is_refused() {
     let named = |name: &str| Wanted { token_type: Some(name.into()), ..Wanted::default() };
     let error = written(place.client(), &named("a b")).unwrap_err();
     assert!(matches!(error, StanzaError::TypeName(_)), "{error}");
-    let two = [place.client(), KdcClient { name: "other".into(), ..place.client() }];
+    let mut two = [place.client(), place.client()];
+    two[1].settings.name = "other".into();
     let error = stanza::write(&two, &[], None, &named("x")).unwrap_err();
     assert!(error.to_string().contains("kdc, other"), "{error}");
     let none = stanza::write(&[], &[], None, &Wanted::default()).unwrap_err();

@@ -1,7 +1,10 @@
 //! The token types of a realm: what the profile says, what is there, and what Countersign makes
 //! of the requests.
 
-use std::path::{Path, PathBuf};
+use std::{
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
 
 use countersign_core::{
     krb5::token_type::{BREAKS, Server, TokenType, TokenTypes, object, secret_of},
@@ -11,7 +14,7 @@ use countersign_core::{
 use super::{
     add,
     client::{KdcClient, Way, serving},
-    kdc,
+    kdc::{self, Process},
     realm::Realm,
     socket,
 };
@@ -55,13 +58,13 @@ pub(super) async fn examine(
             socket::examine(&object, Path::new(path), kdc.as_ref(), findings).await;
         }
         if let Some(client) = client {
-            compare(token_type, client, secret.as_ref(), findings);
+            compare(token_type, client, secret.as_ref(), kdc.as_ref(), findings);
             compare_transport(token_type, client, version, findings);
         } else if clients.is_some() {
             findings.warning(&object, NOT_OURS, ADD_CLIENT);
         }
     }
-    for client in clients.unwrap_or_default().iter().filter(|client| client.is_kdc) {
+    for client in clients.unwrap_or_default().iter().filter(|client| client.settings.is_kdc) {
         let asks = |one| serving(one, std::slice::from_ref(client)).is_some();
         if !types.types.types.iter().any(asks) {
             findings.warning(&client.object(), NOBODY_ASKS, ADD_TYPE);
@@ -126,11 +129,12 @@ fn compare(
     token_type: &TokenType,
     client: &KdcClient,
     secret: Option<&Secret<Vec<u8>>>,
+    kdc: Option<&Process>,
     findings: &mut Findings,
 ) {
     let (object, ours) = (object(&token_type.name), client.object());
     findings.good(&object, format!("{ours} of Countersign answers it"));
-    if !client.is_kdc {
+    if !client.settings.is_kdc {
         let finding = format!(
             "{ours} does not say kdc = true: an answer with an attribute or a \
                  Message-Authenticator that the KDC does not know is dropped without a word, and \
@@ -138,7 +142,7 @@ fn compare(
         );
         findings.warning(&object, finding, "set kdc = true for the client");
     }
-    if secret.is_some_and(|secret| *secret != client.secret) {
+    if secret.is_some_and(|secret| *secret != client.settings.secret) {
         let finding =
             format!("its secret is not that of {ours}: every logon runs into the timeout");
         findings.error(
@@ -148,10 +152,11 @@ fn compare(
         );
     }
     compare_deadline(&object, token_type, client, findings);
+    compare_users(&object, client, kdc, findings);
     let undemanded: Vec<_> = token_type
         .indicators
         .iter()
-        .filter(|indicator| !client.indicators.contains(indicator))
+        .filter(|indicator| !client.settings.indicators.contains(indicator))
         .map(String::as_str)
         .collect();
     if !undemanded.is_empty() {
@@ -169,13 +174,28 @@ fn compare(
     }
 }
 
+/// Root and whoever the daemon runs as may connect without being named.
+fn compare_users(object: &str, client: &KdcClient, kdc: Option<&Process>, findings: &mut Findings) {
+    let Way::Socket { path, users } = &client.way else { return };
+    let user = kdc.map_or(0, |kdc| kdc.user);
+    let own = std::fs::metadata(path).is_ok_and(|socket| socket.uid() == user);
+    let may = if users.is_empty() { user == 0 || own } else { users.contains(&user) };
+    if !may {
+        let finding = format!(
+            "the KDC runs as uid {user}, which {} does not let connect: its connections are closed",
+            client.object()
+        );
+        findings.error(object, finding, "name its user in socket-users of the client");
+    }
+}
+
 fn compare_deadline(
     object: &str,
     token_type: &TokenType,
     client: &KdcClient,
     findings: &mut Findings,
 ) {
-    let Some(deadline) = client.deadline else { return };
+    let Some(deadline) = client.settings.deadline else { return };
     let timeout = u64::try_from(token_type.timeout).unwrap_or(0);
     if deadline.as_secs_f64() >= std::time::Duration::from_secs(timeout).as_secs_f64() {
         let finding = format!(
@@ -201,7 +221,7 @@ fn compare_transport(
     let Way::Network { .. } = client.way else { return };
     let object = object(&token_type.name);
     let sends = version.and_then(sends_message_authenticator);
-    if client.require_message_authenticator && sends != Some(true) {
+    if client.settings.require_message_authenticator && sends != Some(true) {
         let finding = format!(
             "{} demands Message-Authenticator, which KDCs up to 1.21 never send: every logon \
                  runs into the timeout",

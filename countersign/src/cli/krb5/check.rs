@@ -8,7 +8,10 @@ use crate::{
     app::{
         admin::{AdminReply, AdminRequest},
         examine::{Finding, Grade},
-        krb5::{self, Asked, Examination, Examined, Named, Who, client::clients_of, realm::Places},
+        krb5::{
+            self, Asked, Examination, Examined, Named, Who, account::Way, client::clients_of,
+            realm::Places,
+        },
     },
     cli::{Context, check, control, output},
     config::Config,
@@ -104,7 +107,8 @@ fn config(context: &Context) -> anyhow::Result<Option<Config>> {
 }
 
 async fn account(context: &Context, request: &Asked) -> Vec<Finding> {
-    let show = AdminRequest::AccountShow { account: request.login() };
+    let Way::Here(account) = request.way() else { return request.elsewhere() };
+    let show = AdminRequest::AccountShow { account };
     match control::administer(context, show).await {
         Ok(AdminReply::Account(view)) => request.examine(Ok(&view)),
         Ok(_) => Vec::new(),

@@ -85,12 +85,15 @@ impl Config {
 /// The client named, or all that are KDCs.
 fn chosen(clients: Vec<KdcClient>, named: Option<&str>) -> anyhow::Result<Vec<KdcClient>> {
     let Some(name) = named else {
-        let is_kdc = |client: &KdcClient| client.is_kdc || matches!(client.way, Way::Socket { .. });
+        let is_kdc =
+            |client: &KdcClient| client.settings.is_kdc || matches!(client.way, Way::Socket { .. });
         let chosen: Vec<_> = clients.into_iter().filter(is_kdc).collect();
         return if chosen.is_empty() { Err(StanzaError::NoClient.into()) } else { Ok(chosen) };
     };
-    let names = clients.iter().map(|client| client.name.as_str()).collect::<Vec<_>>().join(", ");
-    let chosen: Vec<_> = clients.iter().filter(|client| client.name == name).cloned().collect();
+    let names =
+        clients.iter().map(|client| client.settings.name.as_str()).collect::<Vec<_>>().join(", ");
+    let chosen: Vec<_> =
+        clients.iter().filter(|client| client.settings.name == name).cloned().collect();
     if chosen.is_empty() {
         bail!("the config has no radius.client.{name} from which a KDC could ask; it has {names}");
     }
