@@ -1,6 +1,8 @@
 //! Whether the name that a KDC sends leads to an account, and whether a token of it can do what
 //! the client demands.
 
+use countersign_core::domain::account::Authentication;
+
 use super::Asked;
 use crate::app::{
     admin::{AccountView, TokenView},
@@ -78,6 +80,11 @@ impl Asked {
         let fits = |token: &&TokenView| {
             !token.disabled && demanded.iter().all(|word| token.indicators.contains(word))
         };
+        if let Authentication::Upstream(upstream) = &view.account.authentication {
+            let finding = format!("upstream.{upstream} decides about the account {name}");
+            findings.good(object, finding);
+            return;
+        }
         if view.tokens.iter().any(|token| fits(&token)) {
             return;
         }
@@ -89,12 +96,7 @@ impl Asked {
                 words.join(", ")
             ),
         };
-        findings.warning(
-            object,
-            finding,
-            "countersign token add, or token set --indicator; an \
-             account that an upstream decides about needs none here",
-        );
+        findings.error(object, finding, "countersign token add; or token set --indicator");
     }
 }
 
