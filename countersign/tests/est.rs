@@ -599,7 +599,8 @@ impl Bench {
         let ca = self.site.ca.authority.certificate().clone();
         let examiner = Examiner::new(&certificate::for_tls(&[ca]), Vec::new()).unwrap();
         let key = PrivateKeyDer::Pkcs8(key.pkcs8().unwrap().expose_bytes().to_vec().into());
-        let config = server_config(certificate::for_tls(&[server]), key, &examiner).unwrap();
+        let config =
+            server_config(certificate::for_tls(&[server]), key, &examiner, &[b"http/1.1"]).unwrap();
         let socket = TcpListener::bind("localhost:0").await.unwrap();
         let address = socket.local_addr().unwrap();
         let listener = HttpListener {

@@ -11,14 +11,16 @@ pub mod names;
 pub mod otpce;
 pub mod pki;
 pub mod radius;
+pub mod stream;
 
 /// What is called with arbitrary octets.
 pub type Target = fn(&[u8]);
 
 /// Every target with the name of its folder in `fuzz/corpus`.
-pub const TARGETS: [(&str, Target); 16] = [
+pub const TARGETS: [(&str, Target); 17] = [
     ("radius_request", radius::request),
     ("radius_reply", radius::reply),
+    ("radius_stream", stream::radius),
     ("radius_dictionary", dictionary::radius),
     ("otpce_request", otpce::request),
     ("otpce_response", otpce::response),
@@ -34,3 +36,6 @@ pub const TARGETS: [(&str, Target); 16] = [
     ("krb5_profile", krb5::profile),
     ("krb5_user_string", krb5::user_string),
 ];
+
+/// Targets that need more than `countersign-core`, each in a file of its own beside this one.
+pub const ELSEWHERE: [&str; 1] = ["radius_handler"];

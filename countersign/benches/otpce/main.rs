@@ -12,7 +12,6 @@
 mod site;
 
 use std::{
-    collections::HashMap,
     num::NonZeroU32,
     process::Command,
     sync::Arc,
@@ -121,7 +120,7 @@ impl Bench {
         let examiner = Examiner::new(&anchors, Vec::new()).unwrap();
         let examiner = examiner.with_authority(Some(site.publisher.clone()));
         let (chain, key) = infrastructure(&site, Kind::Server).await;
-        let tls = TlsAcceptor::from(server_config(chain, key, &examiner).unwrap());
+        let tls = TlsAcceptor::from(server_config(chain, key, &examiner, &[b"http/1.1"]).unwrap());
         let socket = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = socket.local_addr().unwrap();
         let listener = HttpListener {

@@ -141,5 +141,6 @@ Examples:
   countersign account add alice --upn alice@example.com
   countersign token add alice --type totp --show-uri
   countersign krb5 check alice          say what an MIT KDC will do when alice logs on
+  countersign delivery test mail --to alice@example.com
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 config unusable, 4 credentials refused.";

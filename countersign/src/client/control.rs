@@ -88,8 +88,9 @@ async fn exchange<Request: Serialize>(
     let mut line = zeroize::Zeroizing::new(serde_json::to_vec(request)?);
     line.push(b'\n');
     stream.write_all(&line).await?;
-    let mut reply = String::new();
-    // Nothing follows the line before we send more.
-    BufReader::new(stream).read_line(&mut reply).await?;
-    Ok(reply)
+    // Octet by octet, for what follows the line may be for somebody else.
+    let mut reply = Vec::new();
+    let mut stream = BufReader::with_capacity(1, stream);
+    stream.read_until(b'\n', &mut reply).await?;
+    String::from_utf8(reply).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }

@@ -15,4 +15,5 @@ pub mod process;
 pub mod radclient;
 pub mod radius;
 pub mod realm;
+pub mod smtp;
 pub mod stage;

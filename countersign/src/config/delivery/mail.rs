@@ -194,4 +194,4 @@ fn check_credentials(
 }
 
 const DEFAULT_SUBJECT: &str = "Your one-time password";
-const DEFAULT_TEXT: &str = "Your one-time password is {otp}.\n";
+const DEFAULT_TEXT: &str = "Your one-time password is {otp}.";
