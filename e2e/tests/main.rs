@@ -14,6 +14,7 @@ mod crash;
 mod delivery;
 mod demo;
 mod dictionary;
+mod krb5_check;
 mod login;
 mod otpce;
 mod publish;

@@ -14,5 +14,6 @@ pub mod ports;
 pub mod process;
 pub mod radclient;
 pub mod radius;
+pub mod realm;
 pub mod smtp;
 pub mod stage;
