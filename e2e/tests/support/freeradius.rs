@@ -58,12 +58,15 @@ impl FreeRadius {
 pub const SECRET: &str = "upstream-secret-5f2c";
 
 /// `special` has a password with everything that XML and config files treat in ways of
-/// their own; `user1` is from the protocol's published example.
+/// their own; `user1` is from the protocol's published example; the passwords of 16 and 128
+/// octets are what a KDC sent that was tried.
 const USERS: &str = r#"
 alice Cleartext-Password := "123456"
 DEFAULT User-Name == "CORP\\alice", Cleartext-Password := "123456"
 special Cleartext-Password := "a&bA <\303\274\""
 DEFAULT User-Name == "DOMAIN1\\user1", Cleartext-Password := "Pa$$word1"
+of-16-octets Cleartext-Password := "pin-1234-8675309"
+of-128-octets Cleartext-Password := "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 "#;
 
 fn configuration(directory: &Path, port: u16, role: Role<'_>) -> String {
