@@ -29,3 +29,4 @@ mod secrecy;
 mod time;
 mod tokens;
 mod upstream;
+mod vpn;

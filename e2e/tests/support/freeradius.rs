@@ -1,9 +1,9 @@
-//! FreeRADIUS in a temporary directory: as an OTP server with fixed passwords, or as
-//! a RADIUS client that proxies to another server.
+//! FreeRADIUS in a temporary directory: as an OTP server with fixed passwords, as a RADIUS
+//! client that proxies to another server, or as the server of a Wi-Fi or VPN that ends EAP.
 
 use std::{fs, path::Path, process::Command};
 
-use super::{ports, process::Service};
+use super::{eap, openssl::Identity, ports, process::Service};
 
 /// A running FreeRADIUS.
 #[derive(Debug)]
@@ -22,6 +22,13 @@ pub enum Role<'a> {
     },
     /// Asks the server on another port.
     Proxy { to: u16, secret: &'a str },
+    /// The same over TCP.
+    ProxyOverTcp { to: u16, secret: &'a str },
+    /// The same over TLS, with a client certificate and a CA that it trusts.
+    ProxyOverTls { to: u16, identity: &'a Identity, trust: &'a Path },
+    /// Ends EAP-TTLS and PEAP with a server certificate, and asks the server on another port
+    /// about what is inside.
+    Eap { to: u16, secret: &'a str, identity: &'a Identity },
 }
 
 impl FreeRadius {
@@ -69,15 +76,45 @@ of-16-octets Cleartext-Password := "pin-1234-8675309"
 of-128-octets Cleartext-Password := "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 "#;
 
-fn configuration(directory: &Path, port: u16, role: Role<'_>) -> String {
-    let directory = directory.display();
-    let (authorize, post_auth, servers) = match role {
+/// What differs between the roles.
+#[derive(Debug, Default)]
+struct Parts {
+    authorize: &'static str,
+    authenticate: &'static str,
+    post_proxy: &'static str,
+    post_auth: &'static str,
+    modules: String,
+    /// Other servers, real and virtual.
+    more: String,
+}
+
+fn parts(role: Role<'_>) -> Parts {
+    let proxy = |more| Parts { authorize: PROXY, more, ..Parts::default() };
+    match role {
         Role::OtpServer { signs } => {
             let sign = "update reply {\n Message-Authenticator := 0x00\n }";
-            (OTP_SERVER.to_owned(), if signs { sign } else { "" }, String::new())
+            let post_auth = if signs { sign } else { "" };
+            Parts { authorize: OTP_SERVER, post_auth, ..Parts::default() }
         }
-        Role::Proxy { to, secret } => (PROXY.to_owned(), "", proxy_to(to, secret)),
-    };
+        Role::Proxy { to, secret } => proxy(proxy_to(to, secret, "")),
+        Role::ProxyOverTcp { to, secret } => proxy(proxy_to(to, secret, "proto = tcp")),
+        Role::ProxyOverTls { to, identity, trust } => {
+            proxy(proxy_to(to, "radsec", &tls_client(identity, trust)))
+        }
+        Role::Eap { to, secret, identity } => Parts {
+            authorize: "eap",
+            authenticate: "eap",
+            post_proxy: "eap",
+            modules: eap::modules(to, secret, identity),
+            more: proxy_to(to, secret, "") + eap::INNER_SERVER,
+            ..Parts::default()
+        },
+    }
+}
+
+fn configuration(directory: &Path, port: u16, role: Role<'_>) -> String {
+    let directory = directory.display();
+    let Parts { authorize, authenticate, post_proxy, post_auth, modules, more } = parts(role);
     format!(
         r#"
 prefix = /usr
@@ -113,13 +150,13 @@ modules {{
   files {{
     usersfile = {directory}/users
   }}
-}}
+{modules}}}
 client local {{
   ipaddr = 127.0.0.1
   secret = {SECRET}
   require_message_authenticator = yes
 }}
-{servers}
+{more}
 server e2e {{
   listen {{
     type = auth
@@ -133,11 +170,15 @@ server e2e {{
     Auth-Type PAP {{
       pap
     }}
+    {authenticate}
   }}
   pre-proxy {{
     update proxy-request {{
       Message-Authenticator := 0x00
     }}
+  }}
+  post-proxy {{
+    {post_proxy}
   }}
   post-auth {{
     {post_auth}
@@ -153,7 +194,7 @@ server e2e {{
     )
 }
 
-fn proxy_to(port: u16, secret: &str) -> String {
+fn proxy_to(port: u16, secret: &str, transport: &str) -> String {
     format!(
         r#"
 proxy server {{
@@ -166,6 +207,7 @@ home_server daemon {{
   secret = {secret}
   response_window = 10
   status_check = none
+  {transport}
 }}
 home_server_pool daemon {{
   home_server = daemon
@@ -175,6 +217,19 @@ realm DAEMON {{
   nostrip
 }}
 "#
+    )
+}
+
+fn tls_client(identity: &Identity, trust: &Path) -> String {
+    let Identity { certificate, key } = identity;
+    let [certificate, key, trust] = [certificate, key, trust].map(|file| file.display());
+    format!(
+        r#"proto = tcp
+  tls {{
+    certificate_file = {certificate}
+    private_key_file = {key}
+    ca_file = {trust}
+  }}"#
     )
 }
 

@@ -116,7 +116,7 @@ impl OtpRealm {
     #[track_caller]
     pub fn add_second_kdc(&mut self) {
         let Realm { directory, port, .. } = &self.kdc.realm;
-        let mut second = Realm { port: ports::free(), ..self.kdc.realm.clone() };
+        let second = Realm { port: ports::free(), ..self.kdc.realm.clone() };
         let setup = setup(&self.identity, &self.anchor, &self.types);
         let config = second.write("second.conf", &kdc_conf(directory, second.port, &setup));
         let content = krb5_conf(REALM, &[*port, second.port], &[&self.anchor]);
