@@ -9,6 +9,7 @@
 mod support;
 
 mod chain;
+mod challenge;
 mod cli;
 mod crash;
 mod delivery;
@@ -26,6 +27,7 @@ mod race;
 mod radius;
 mod radsec;
 mod readme;
+mod reload;
 mod rigs;
 mod secrecy;
 mod time;

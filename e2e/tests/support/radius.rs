@@ -3,7 +3,7 @@
 //! RFC 3579 alone; it shares no code with the daemon.
 
 use std::{
-    net::{Ipv4Addr, UdpSocket},
+    net::{IpAddr, Ipv4Addr, UdpSocket},
     time::Duration,
 };
 
@@ -113,7 +113,12 @@ pub fn answer(reply: Option<&[u8]>) -> Answer {
 
 /// A socket of its own that talks to a port on this machine.
 pub fn socket(port: u16) -> UdpSocket {
-    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+    socket_from(Ipv4Addr::LOCALHOST.into(), port)
+}
+
+/// The same from another address of this machine.
+pub fn socket_from(address: IpAddr, port: u16) -> UdpSocket {
+    let socket = UdpSocket::bind((address, 0)).expect("a port");
     socket.connect((Ipv4Addr::LOCALHOST, port)).expect("a local address");
     socket
 }
