@@ -22,6 +22,7 @@ mod krb5_vectors;
 mod login;
 mod otpce;
 mod publish;
+mod pyrad;
 mod ra;
 mod race;
 mod radius;

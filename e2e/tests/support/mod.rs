@@ -14,6 +14,7 @@ pub mod openssl;
 pub mod otpce;
 pub mod ports;
 pub mod process;
+pub mod pyrad;
 pub mod radclient;
 pub mod radius;
 pub mod smtp;

@@ -7,7 +7,7 @@ use std::{
     os::unix::net::UnixStream,
     path::Path,
     process::{Child, ChildStdin, Command, Stdio},
-    sync::mpsc::{Receiver, channel},
+    sync::mpsc::{Receiver, RecvTimeoutError, channel},
     thread,
 };
 
@@ -45,8 +45,6 @@ pub struct TlsClient {
     child: Child,
     input: ChildStdin,
     replies: Receiver<Vec<u8>>,
-    /// What OpenSSL says about the handshake and its end.
-    said: Option<thread::JoinHandle<String>>,
 }
 
 impl TlsClient {
@@ -56,23 +54,17 @@ impl TlsClient {
         let mut command = Command::new("openssl");
         command.args(["s_client", "-quiet", "-verify_quiet", "-connect"]);
         command.arg(format!("127.0.0.1:{port}")).args(options);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().expect("openssl is installed");
         let input = child.stdin.take().expect("it is piped");
         let mut output = child.stdout.take().expect("it is piped");
-        let mut words = child.stderr.take().expect("it is piped");
         let (sender, replies) = channel();
         thread::spawn(move || {
             while let Some(packet) = receive(&mut output) {
                 let _ = sender.send(packet);
             }
         });
-        let said = Some(thread::spawn(move || {
-            let mut octets = Vec::new();
-            let _ = words.read_to_end(&mut octets);
-            String::from_utf8_lossy(&octets).into_owned()
-        }));
-        Self { child, input, replies, said }
+        Self { child, input, replies }
     }
 
     /// Sends octets; a connection that is gone shows when nothing comes back.
@@ -83,7 +75,6 @@ impl TlsClient {
     /// The next packet; `None` when the other side has closed.
     #[track_caller]
     pub fn receive(&mut self) -> Option<Vec<u8>> {
-        use std::sync::mpsc::RecvTimeoutError;
         match self.replies.recv_timeout(LIMIT) {
             Ok(packet) => Some(packet),
             Err(RecvTimeoutError::Disconnected) => None,
@@ -91,13 +82,6 @@ impl TlsClient {
                 panic!("neither a packet nor an end within {LIMIT:?}")
             }
         }
-    }
-
-    /// Ends the connection; what OpenSSL said about it.
-    pub fn end(mut self) -> String {
-        let _ = self.child.kill();
-        let said = self.said.take().map(thread::JoinHandle::join);
-        said.and_then(Result::ok).unwrap_or_default()
     }
 }
 
