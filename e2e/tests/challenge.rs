@@ -7,7 +7,7 @@ use crate::support::{
     clock::{LIMIT, poll},
     countersign::{RADIUS_SECRET, Site},
     oath::OathToken,
-    process::{Ran, run},
+    process::Ran,
     radclient::{Answer, MESSAGE_AUTHENTICATOR, ask},
 };
 
@@ -173,33 +173,31 @@ fn otp_that_a_script_delivers_is_the_second_round() {
     );
     let script = site.write("send-otp", script);
     fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
-    site.configure_with(&format!(
-        "delivery.pager = {{ type = 'script', command = [{script:?}] }}\n\
-         policy.delivery.resend-after = '0s'"
-    ));
-    site.add_account("alice");
-    let mut command = site.command(["token", "add", "alice", "--type", "delivered"]);
-    command.args(["--via", "pager", "--to", "+49 30 1234"]);
-    run(&mut command, b"").succeeded();
+    site.configure_with(&format!("delivery.pager = {{ type = 'script', command = [{script:?}] }}"));
+    for (name, to) in [("alice", "+49 30 1234"), ("bob", "+49 30 5678")] {
+        site.add_account(name);
+        let add = ["token", "add", name, "--type", "delivered", "--via", "pager", "--to", to];
+        site.run(add).succeeded();
+    }
     let _daemon = site.serve();
     assert_eq!(site.logon("alice", "123456"), Answer::Reject, "nothing was sent yet");
-    let delivered = |passcode: &str| {
+    let delivered = |user: &str, passcode: &str| {
         let _ = fs::remove_file(&inbox);
-        let state = challenged(&site, "alice", passcode);
+        let state = challenged(&site, user, passcode);
         let otp = poll(LIMIT, || fs::read_to_string(&inbox).ok());
         (otp.expect("the script was run").trim().to_owned(), state)
     };
-    let (first, state) = delivered("otp");
+    let (first, state) = delivered("alice", "otp");
     let told = fs::read_to_string(&environment).unwrap();
     assert!(told.contains("+49 30 1234") && told.contains("alice"), "{told}");
     assert!(!told.contains(&first), "the OTP is no argument and in no environment:\n{told}");
     assert_eq!(round(&site, "alice", "000000", &state).0, Answer::Reject);
     assert_eq!(round(&site, "alice", &first, &state).0, Answer::Accept);
     assert_eq!(round(&site, "alice", &first, &state).0, Answer::Reject, "spent");
-    let (second, state) = delivered("");
+    let (second, state) = delivered("bob", "");
     assert_ne!(first, second);
-    assert_eq!(round(&site, "alice", &first, &state).0, Answer::Reject);
-    assert_eq!(round(&site, "alice", &second, &state).0, Answer::Accept);
+    assert_eq!(round(&site, "bob", &first, &state).0, Answer::Reject);
+    assert_eq!(round(&site, "bob", &second, &state).0, Answer::Accept);
     let log = fs::read_to_string(site.log_file()).unwrap() + &site.audit_log();
     assert!(!log.contains(&first) && !log.contains(&second), "an OTP was written down:\n{log}");
 }
