@@ -29,6 +29,7 @@ mod radius;
 mod radsec;
 mod readme;
 mod reload;
+mod reply;
 mod rigs;
 mod secrecy;
 mod time;
