@@ -152,8 +152,7 @@ fn retry_grace_says_yes_to_both_kdcs_and_spends_one_otp() {
         replies
     });
     assert_eq!(replies.map(|reply| reply[0]), [2, 2], "Access-Accept for both");
-    let audit = site.audit_log();
-    assert_eq!(audit.matches("passcode-correct").count(), 1, "{audit}");
+    site.has_accepted(1);
     // Another OTP is no retry, and nor is the same one after another came.
     assert_eq!(ask(&site, &Request::of_kdc("", "alice", &token.otp(1), 1)), Answer::Accept);
     assert_eq!(ask(&site, &Request::of_kdc("", "alice", &token.otp(0), 2)), Answer::Reject);

@@ -22,7 +22,9 @@ fn blocks_succeed(text: &str) {
     let blocks = tested_blocks(text);
     assert!(!blocks.is_empty(), "no block follows a line {MARK}");
     let home = tempdir().unwrap();
-    let script = format!("set -euxo pipefail\n{}", blocks.concat());
+    // The daemon goes with the script, whatever becomes of it.
+    let end = "trap 'kill $(jobs -p) 2>/dev/null || true' EXIT";
+    let script = format!("set -euxo pipefail\n{end}\n{}", blocks.concat());
     let bin = program().parent().unwrap().display().to_string();
     let path = std::env::var("PATH").unwrap();
     let mut command = Command::new("bash");
