@@ -13,9 +13,9 @@ use std::{
 };
 
 use crate::support::{
-    countersign::{Site, program},
-    kdc_otp::{OtpRealm, site, socket, token_type},
-    process::{Ran, Service, run},
+    countersign::Site,
+    kdc_otp::{site, socket},
+    process::{Ran, run},
     radclient::Answer,
     radius::{Request, answer},
     stream::{receive, unix},
@@ -207,49 +207,4 @@ fn client_that_ends_its_side_still_gets_its_answers() {
     connection.shutdown(Shutdown::Write).unwrap();
     assert_eq!(answer(receive(&mut connection).as_deref()), Answer::Accept);
     assert_eq!(receive(&mut connection), None);
-}
-
-/// `systemd-socket-activate` as systemd: it listens, and starts the program at the first
-/// connection.
-fn activate(site: &Site, options: &[&str], arguments: &[&str]) -> Service {
-    let mut command = Command::new("systemd-socket-activate");
-    command.arg("--listen").arg(socket(site)).args(options).arg(program());
-    command.arg("--config").arg(site.config_file()).args(arguments);
-    let log = site.log_file();
-    let mut service = Service::start("systemd-socket-activate", &mut command, &log);
-    service.wait_until("it listens", || socket(site).exists());
-    service
-}
-
-fn kdc_of(site: &Site) -> OtpRealm {
-    let realm = OtpRealm::new(site, &token_type("DEFAULT", socket(site).display(), &[]));
-    realm.add("alice", "[]");
-    realm
-}
-
-#[test]
-fn listening_socket_of_systemd_is_served() {
-    let site = site();
-    let token = site.add_user("alice", "hotp");
-    let _activator = activate(&site, &[], &["serve"]);
-    let mut realm = kdc_of(&site);
-    realm.kinit("alice", &token.otp(0)).succeeded(&realm);
-    realm.kinit("alice", &token.otp(0)).refused("Preauthentication failed");
-    realm.restart();
-    realm.kinit("alice", &token.otp(1)).succeeded(&realm);
-    assert_eq!(site.logon("alice", &token.otp(1)), Answer::Reject, "it serves the rest as well");
-    assert_eq!(site.logon("alice", &token.otp(2)), Answer::Accept);
-}
-
-#[test]
-fn single_connection_of_systemd_is_served() {
-    for options in [&["--accept"][..], &["--accept", "--inetd"]] {
-        let site = site();
-        let token = site.add_user("alice", "hotp");
-        let _activator = activate(&site, options, &["serve", "--inetd", "kdc"]);
-        let realm = kdc_of(&site);
-        realm.kinit("alice", &token.otp(0)).succeeded(&realm);
-        realm.kinit("alice", &token.otp(0)).refused("Preauthentication failed");
-        realm.kinit("alice", &token.otp(1)).succeeded(&realm);
-    }
 }

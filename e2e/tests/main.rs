@@ -15,6 +15,7 @@ mod crash;
 mod delivery;
 mod demo;
 mod ipv6;
+mod krb5_activation;
 mod krb5_crash;
 mod krb5_otp;
 mod krb5_socket;

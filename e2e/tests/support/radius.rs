@@ -111,6 +111,19 @@ pub fn answer(reply: Option<&[u8]>) -> Answer {
     }
 }
 
+/// The first value of an attribute of a packet.
+pub fn attribute(packet: &[u8], number: u8) -> Option<&[u8]> {
+    let mut rest = &packet[20..];
+    while let [found, length, ..] = *rest {
+        let (whole, others) = rest.split_at(usize::from(length));
+        if found == number {
+            return Some(&whole[2..]);
+        }
+        rest = others;
+    }
+    None
+}
+
 /// A socket of its own that talks to a port on this machine.
 pub fn socket(port: u16) -> UdpSocket {
     socket_from(Ipv4Addr::LOCALHOST.into(), port)
