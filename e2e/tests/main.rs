@@ -14,6 +14,7 @@ mod cli;
 mod crash;
 mod delivery;
 mod demo;
+mod dictionary;
 mod ipv6;
 mod krb5_activation;
 mod krb5_crash;

@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, UdpSocket};
 use crate::support::{
     countersign::Site,
     freeradius::{FreeRadius, Role, SECRET},
+    openssl::{Authority, Identity},
     process::SILENCE,
     radclient::Answer,
 };
@@ -32,10 +33,13 @@ impl SilentServer {
 
 /// A site whose accounts `alice` and `challenged` are known to these servers alone.
 fn site(servers: &[String], more: &str) -> Site {
+    site_with(&format!("servers = {servers:?}\nsecret = '{SECRET}'\n{more}"))
+}
+
+/// The same with all settings of the upstream.
+fn site_with(upstream: &str) -> Site {
     let site = Site::new();
-    site.configure_with(&format!(
-        "[upstream.otp]\nservers = {servers:?}\nsecret = '{SECRET}'\n{more}"
-    ));
+    site.configure_with(&format!("[upstream.otp]\n{upstream}"));
     for name in ["alice", "challenged", "bob"] {
         site.run(["account", "add", name, "--upstream", "otp"]).succeeded();
     }
@@ -134,4 +138,97 @@ fn request_to_an_upstream_is_signed_first_of_all() {
     site.logon("alice", "123456");
     let requests = silent.requests();
     assert_eq!(requests[0][20..22], [80, 18], "Message-Authenticator comes first");
+}
+
+#[test]
+fn upstream_over_tcp_decides_on_one_connection() {
+    let home = tempfile::tempdir().unwrap();
+    let server = FreeRadius::start(home.path(), Role::OtpServerOverTcp);
+    let site = site(&[server.address()], "");
+    let _daemon = site.serve();
+    assert_eq!(site.logon("alice", "123456"), Answer::Accept);
+    assert_eq!(site.logon("alice", "123457"), Answer::Reject);
+    assert_eq!(site.logon("challenged", "1"), Answer::Challenge);
+    let connections = server.log().matches("adding new socket auth").count();
+    assert_eq!(connections, 1, "{}", server.log());
+}
+
+#[test]
+fn wrong_secret_over_tcp_is_no_acceptance() {
+    let home = tempfile::tempdir().unwrap();
+    let server = FreeRadius::start(home.path(), Role::OtpServerOverTcp);
+    let servers = [server.address()];
+    let impatient = "timeout = '1s'\ntries = 1";
+    let site = site_with(&format!("servers = {servers:?}\nsecret = 'another'\n{impatient}"));
+    let _daemon = site.serve();
+    assert_eq!(site.logon("alice", "123456"), Answer::Silence);
+    let log = std::fs::read_to_string(site.log_file()).unwrap();
+    assert!(log.contains("does not answer") && log.contains(&server.address()), "{log}");
+}
+
+/// An OTP server over TLS, and the settings of an upstream that it trusts.
+fn over_tls(home: &std::path::Path) -> (FreeRadius, String) {
+    let authority = Authority::new(home, "radsec");
+    let server = authority.issue("server", "radius.example.com", "");
+    let Identity { certificate, key } = authority.issue("machine", "countersign.example.com", "");
+    let trust = authority.certificate();
+    let role = Role::OtpServerOverTls { identity: &server, client_trust: &trust };
+    let server = FreeRadius::start(&home.join("freeradius"), role);
+    let servers = [server.address()];
+    (
+        server,
+        format!(
+            "servers = {servers:?}\ntls = {{ trust = {trust:?}, certificate = {certificate:?}, key = {key:?} }}"
+        ),
+    )
+}
+
+#[test]
+fn upstream_over_tls_decides() {
+    let home = tempfile::tempdir().unwrap();
+    let (server, upstream) = over_tls(home.path());
+    let site = site_with(&upstream);
+    let checked = site.run(["check"]).stdout;
+    assert!(checked.contains(&server.address()), "{checked}");
+    let _daemon = site.serve();
+    assert_eq!(site.logon("alice", "123456"), Answer::Accept);
+    assert_eq!(site.logon("alice", "123457"), Answer::Reject);
+    assert_eq!(site.logon("challenged", "1"), Answer::Challenge);
+}
+
+#[test]
+fn upstream_over_tls_that_knows_no_radius_1_1_is_not_asked_where_it_is_required() {
+    let home = tempfile::tempdir().unwrap();
+    let (_server, upstream) = over_tls(home.path());
+    let site = site_with(&upstream);
+    site.configure_with("upstream.otp.tls.radius-1-1 = 'require'");
+    let _daemon = site.serve();
+    assert_eq!(site.logon("alice", "123456"), Answer::Silence);
+    let log = std::fs::read_to_string(site.log_file()).unwrap();
+    assert!(log.contains("does not speak RADIUS/1.1"), "{log}");
+}
+
+#[test]
+fn upstream_over_tls_from_a_strange_ca_is_not_asked() {
+    let home = tempfile::tempdir().unwrap();
+    let (_server, upstream) = over_tls(home.path());
+    let stranger = Authority::new(home.path(), "stranger").certificate();
+    let site = site_with(&upstream);
+    site.configure_with(&format!("upstream.otp.tls.trust = {stranger:?}"));
+    let _daemon = site.serve();
+    assert_eq!(site.logon("alice", "123456"), Answer::Silence);
+    let log = std::fs::read_to_string(site.log_file()).unwrap();
+    assert!(log.contains("not reachable") && log.contains("ertificate"), "{log}");
+}
+
+#[test]
+fn restarted_upstream_over_tls_is_asked_again() {
+    let home = tempfile::tempdir().unwrap();
+    let (server, upstream) = over_tls(home.path());
+    let site = site_with(&upstream);
+    let _daemon = site.serve();
+    assert_eq!(site.logon("alice", "123456"), Answer::Accept);
+    let server = server.restart();
+    assert_eq!(site.logon("alice", "123456"), Answer::Accept);
+    drop(server);
 }

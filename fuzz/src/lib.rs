@@ -10,14 +10,16 @@ pub mod names;
 pub mod otpce;
 pub mod pki;
 pub mod radius;
+pub mod stream;
 
 /// What is called with arbitrary octets.
 pub type Target = fn(&[u8]);
 
 /// Every target with the name of its folder in `fuzz/corpus`.
-pub const TARGETS: [(&str, Target); 14] = [
+pub const TARGETS: [(&str, Target); 15] = [
     ("radius_request", radius::request),
     ("radius_reply", radius::reply),
+    ("radius_stream", stream::radius),
     ("radius_dictionary", dictionary::radius),
     ("otpce_request", otpce::request),
     ("otpce_response", otpce::response),
@@ -31,3 +33,6 @@ pub const TARGETS: [(&str, Target); 14] = [
     ("login_name", names::login_name),
     ("decision", decision::decision),
 ];
+
+/// Targets that need more than `countersign-core`, each in a file of its own beside this one.
+pub const ELSEWHERE: [&str; 1] = ["radius_handler"];

@@ -5,6 +5,7 @@ use countersign_core::{
     secret::Secret,
     wire::radius::{
         authenticator::{Authenticator, Demand},
+        concealed::{Concealment, conceal_anew},
         dictionary::{AttributeNumber, Code},
         packet::{Draft, Identifier, Packet, Protection},
     },
@@ -29,6 +30,7 @@ pub fn request(octets: &[u8]) {
         }
     }
     made_by_a_client(&packet);
+    made_of_accounting(&packet);
 }
 
 /// A reply as it arrives, and one that a server made of the same attributes.
@@ -42,6 +44,7 @@ pub fn reply(octets: &[u8]) {
         let other = Identifier(packet.identifier().0.wrapping_add(1));
         assert!(packet.verify_reply(other, ASKED, &secret, demand).is_err());
     }
+    is_passed_on(&packet);
     let protection = Protection::MessageAuthenticator;
     let Some(draft) = draft_of(&packet, packet.code(), protection) else { return };
     let mut made = draft.finish_reply(&secret);
@@ -83,6 +86,35 @@ fn made_by_a_client(packet: &Packet<'_>) {
     assert_eq!(unhidden, pushed.then_some(password));
     let other = Secret::new(b"another".to_vec());
     assert!(read.verify_request(&other, Demand::WherePresent).is_err());
+}
+
+/// A report of the same attributes is believed as it was made.
+fn made_of_accounting(packet: &Packet<'_>) {
+    let mut draft = Draft::new_accounting_request(IDENTIFIER);
+    for attribute in packet.attributes() {
+        let _ = draft.push(attribute.number, attribute.value);
+    }
+    let (mut made, authenticator) = draft.finish_accounting_request(&secret());
+    let is_believed = |made: &[u8]| {
+        let read = Packet::read(made).expect("what was made is well-formed");
+        assert_eq!(read.authenticator(), authenticator);
+        read.verify_accounting_request(&secret()).is_ok()
+    };
+    assert!(is_believed(&made));
+    made[0] ^= 1;
+    assert!(!is_believed(&made));
+}
+
+/// What was concealed can be concealed for another hop, and is the same there.
+fn is_passed_on(packet: &Packet<'_>) {
+    let hop = |authenticator| Concealment::Md5 { authenticator, secret: secret() };
+    let (here, there, clear) = (hop(ASKED), hop(OTHER), Concealment::Transport);
+    for attribute in packet.attributes() {
+        let anew =
+            |value: &[u8], from, to| conceal_anew(attribute.number, value, from, to, [0, 1]).ok();
+        let Some(passed_on) = anew(attribute.value, &here, &there) else { continue };
+        assert_eq!(anew(&passed_on, &there, &clear), anew(attribute.value, &here, &clear));
+    }
 }
 
 /// The attributes of a packet in a new one, without passwords and Message-Authenticators.

@@ -97,10 +97,16 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_is_no_dictionary_is_not_shown() {
+        let error = load(&[("main", "hush-hush\n")]).err().unwrap_or_default();
+        assert!(error.contains("DIR/main:1: ") && !error.contains("hush"), "{error}");
+    }
+
+    #[test]
     fn errors_name_file_and_line() {
         for (main, expected) in [
-            ("\nATTRIBUT X 200 string", "DIR/main:2: \"ATTRIBUT\" begins no line"),
-            ("$INCLUDE vendor", "DIR/main:1: DIR/vendor:1: \"EN\" begins no line"),
+            ("\nATTRIBUT X 200 string", "DIR/main:2: a line of a FreeRADIUS 3 dictionary begins"),
+            ("$INCLUDE vendor", "DIR/main:1: DIR/vendor:1: a line of a"),
             ("$INCLUDE absent", "DIR/main:1: DIR/absent: No such file"),
             ("$INCLUDE main", "too many files include each other"),
             ("$INCLUDE main\n$INCLUDE main", "too many files include each other"),

@@ -166,44 +166,47 @@ pub(super) fn check_replies(
 }
 
 fn check_reply(file: ReplyFile, dictionary: &Dictionary) -> Result<ReplyRule, String> {
-    let known = match &file.attribute {
-        AttributeFile::Number(number) => dictionary.standard(*number),
-        AttributeFile::Name(name) => Some(dictionary.attribute(name).ok_or(UNKNOWN)?),
-    };
-    let mut rule = ReplyRule {
-        vendor: known.and_then(|known| known.vendor),
-        number: match &file.attribute {
-            AttributeFile::Number(number) => (*number).into(),
-            AttributeFile::Name(_) => known.map_or(0, |known| known.number),
-        },
-        tag: file.tag,
-        value: ReplyValue::From(Source::Account),
-        group: file.group,
-        listener: file.listener,
-    };
-    if rule.vendor.is_none() && NOT_OURS.contains(&rule.number) {
+    let (number, known) = find(&file.attribute, dictionary)?;
+    let vendor = known.and_then(|known| known.vendor);
+    if vendor.is_none() && NOT_OURS.contains(&number) {
         return Err("it is not ours to send by a rule".into());
     }
     if let Some(Definition { kind: Kind::Never(obstacle), .. }) = known {
         return Err(obstacle.to_string());
     }
+    let ReplyFile { attribute: _, text, integer, hex, value, from, tag, group, listener } = file;
     let forms = [
-        file.text.map(Form::Text),
-        file.integer.map(Form::Integer),
-        file.hex.map(Form::Hex),
-        file.value.map(Form::Value),
-        file.from.map(Form::From),
+        text.map(Form::Text),
+        integer.map(Form::Integer),
+        hex.map(Form::Hex),
+        value.map(Form::Value),
+        from.map(Form::From),
     ];
     let mut forms = forms.into_iter().flatten();
     let (Some(form), None) = (forms.next(), forms.next()) else {
         return Err("give exactly one of text, integer, hex, value and from".into());
     };
-    rule.value = form.check(file.tag, known, dictionary)?;
+    let value = form.check(tag, known, dictionary)?;
+    let rule = ReplyRule { vendor, number, tag, value, group, listener };
     match &rule.value {
         ReplyValue::Fixed(value) if value.is_empty() || value.len() > rule.room() => {
             Err(format!("the attribute holds 1 to {} octets, not {}", rule.room(), value.len()))
         }
         ReplyValue::Fixed(_) | ReplyValue::From(_) => Ok(rule),
+    }
+}
+
+/// The number of an attribute, and what is known of it.
+fn find<'d>(
+    attribute: &AttributeFile,
+    dictionary: &'d Dictionary,
+) -> Result<(u32, Option<&'d Definition>), String> {
+    match attribute {
+        AttributeFile::Number(number) => Ok(((*number).into(), dictionary.standard(*number))),
+        AttributeFile::Name(name) => {
+            let known = dictionary.attribute(name).ok_or(UNKNOWN)?;
+            Ok((known.number, Some(known)))
+        }
     }
 }
 

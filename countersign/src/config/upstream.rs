@@ -3,6 +3,7 @@
 use std::{
     fmt,
     net::{SocketAddr, ToSocketAddrs},
+    num::NonZeroU16,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -188,7 +189,7 @@ pub struct UpstreamFile {
     #[serde(default = "yes")]
     pub require_message_authenticator: bool,
     /// Where accounting goes to.
-    pub accounting_port: Option<u16>,
+    pub accounting_port: Option<NonZeroU16>,
     /// `[upstream.NAME.tls]`
     pub tls: Option<UpstreamTlsFile>,
     /// The user that we probe with.
@@ -247,7 +248,7 @@ pub(super) fn check_upstream(
         user_name: file.user_name,
         nas_identifier: file.nas_identifier.unwrap_or_else(|| "countersign".into()),
         require_message_authenticator: file.require_message_authenticator,
-        accounting_port: file.accounting_port,
+        accounting_port: file.accounting_port.map(NonZeroU16::get),
         tls: file.tls.map(|tls| resolve(tls, base)),
         probe,
     })
@@ -486,5 +487,8 @@ mod tests {
         assert_eq!(settings.dead_time, Duration::from_secs(30));
         assert!(settings.require_message_authenticator);
         assert_eq!((settings.accounting_port, settings.tls), (None, None));
+        let settings = check("servers = ['unix:/s']\naccounting-port = 1813").unwrap();
+        assert_eq!(settings.accounting_port, Some(1813));
+        assert!(check("servers = ['unix:/s']\naccounting-port = 0").is_err());
     }
 }

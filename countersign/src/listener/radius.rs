@@ -22,6 +22,7 @@ pub use self::{
     clients::SameNetwork,
     counts::{Counter, Counts},
     rules::{Rules, Twins},
+    trial::{Trial, TrialPeer},
 };
 use super::{inherited::Inherited, tls::Examiner};
 use crate::{
@@ -50,6 +51,7 @@ mod rules;
 mod socket;
 mod state;
 mod stream;
+mod trial;
 mod udp;
 
 /// Sockets that are bound and not served yet.

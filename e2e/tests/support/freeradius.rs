@@ -1,7 +1,11 @@
 //! FreeRADIUS in a temporary directory: as an OTP server with fixed passwords, as a RADIUS
 //! client that proxies to another server, or as the server of a Wi-Fi or VPN that ends EAP.
 
-use std::{fs, path::Path, process::Command};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use super::{eap, openssl::Identity, ports, process::Service};
 
@@ -9,6 +13,8 @@ use super::{eap, openssl::Identity, ports, process::Service};
 #[derive(Debug)]
 pub struct FreeRadius {
     pub port: u16,
+    scheme: &'static str,
+    directory: PathBuf,
     service: Service,
 }
 
@@ -20,6 +26,10 @@ pub enum Role<'a> {
         /// Whether its replies carry a Message-Authenticator.
         signs: bool,
     },
+    /// The same over TCP.
+    OtpServerOverTcp,
+    /// The same over TLS, for clients whose certificate is from the CA of this file.
+    OtpServerOverTls { identity: &'a Identity, client_trust: &'a Path },
     /// Asks the server on another port.
     Proxy { to: u16, secret: &'a str },
     /// The same over TCP.
@@ -40,14 +50,25 @@ impl FreeRadius {
         fs::write(directory.join("radiusd.conf"), configuration(directory, port, role))
             .expect("a file");
         fs::write(directory.join("users"), USERS).expect("a file");
-        let mut command = Command::new("freeradius");
-        command.args(["-f", "-l", "stdout", "-d"]).arg(directory);
-        let log = directory.join("log");
-        let mut service = Service::start("freeradius", &mut command, &log);
-        service.wait_until("it is ready", || {
-            fs::read_to_string(&log).is_ok_and(|log| log.contains("Ready to process requests"))
-        });
-        Self { port, service }
+        let scheme = match role {
+            Role::OtpServerOverTcp => "tcp",
+            Role::OtpServerOverTls { .. } => "tls",
+            // Its clients ask over UDP.
+            Role::OtpServer { .. }
+            | Role::Proxy { .. }
+            | Role::ProxyOverTcp { .. }
+            | Role::ProxyOverTls { .. }
+            | Role::Eap { .. } => "udp",
+        };
+        Self { port, scheme, directory: directory.into(), service: serve(directory) }
+    }
+
+    /// Kills it and starts it again.
+    #[track_caller]
+    pub fn restart(self) -> Self {
+        self.service.kill();
+        let service = serve(&self.directory);
+        Self { service, ..self }
     }
 
     /// Its log, which names who logged on and who did not.
@@ -57,8 +78,27 @@ impl FreeRadius {
 
     /// Its address in an upstream's list of servers.
     pub fn address(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
+        match self.scheme {
+            "udp" => format!("127.0.0.1:{}", self.port),
+            // The name in the certificate.
+            scheme => format!("{scheme}://localhost:{}", self.port),
+        }
     }
+}
+
+#[track_caller]
+fn serve(directory: &Path) -> Service {
+    let mut command = Command::new("freeradius");
+    command.args(["-f", "-l", "stdout", "-d"]).arg(directory);
+    let log = directory.join("log");
+    let starts = || {
+        let log = fs::read_to_string(&log).unwrap_or_default();
+        log.matches("Ready to process requests").count()
+    };
+    let before = starts();
+    let mut service = Service::start("freeradius", &mut command, &log);
+    service.wait_until("it is ready", || starts() > before);
+    service
 }
 
 /// The secret shared with FreeRADIUS.
@@ -91,10 +131,12 @@ struct Parts {
 fn parts(role: Role<'_>) -> Parts {
     let proxy = |more| Parts { authorize: PROXY, more, ..Parts::default() };
     match role {
-        Role::OtpServer { signs } => {
-            let sign = "update reply {\n Message-Authenticator := 0x00\n }";
-            let post_auth = if signs { sign } else { "" };
+        Role::OtpServer { signs: true } | Role::OtpServerOverTcp => {
+            let post_auth = "update reply {\n Message-Authenticator := 0x00\n }";
             Parts { authorize: OTP_SERVER, post_auth, ..Parts::default() }
+        }
+        Role::OtpServer { signs: false } | Role::OtpServerOverTls { .. } => {
+            Parts { authorize: OTP_SERVER, ..Parts::default() }
         }
         Role::Proxy { to, secret } => proxy(proxy_to(to, secret, "")),
         Role::ProxyOverTcp { to, secret } => proxy(proxy_to(to, secret, "proto = tcp")),
@@ -114,6 +156,7 @@ fn parts(role: Role<'_>) -> Parts {
 
 fn configuration(directory: &Path, port: u16, role: Role<'_>) -> String {
     let directory = directory.display();
+    let (transport, secret) = transport(role);
     let Parts { authorize, authenticate, post_proxy, post_auth, modules, more } = parts(role);
     format!(
         r#"
@@ -128,7 +171,7 @@ max_request_time = 20
 cleanup_delay = 2
 security {{
   reject_delay = 0
-  status_server = no
+  status_server = yes
 }}
 log {{
   destination = stdout
@@ -153,7 +196,8 @@ modules {{
 {modules}}}
 client local {{
   ipaddr = 127.0.0.1
-  secret = {SECRET}
+  proto = *
+  secret = {secret}
   require_message_authenticator = yes
 }}
 {more}
@@ -162,6 +206,7 @@ server e2e {{
     type = auth
     ipaddr = 127.0.0.1
     port = {port}
+    {transport}
   }}
   authorize {{
     {authorize}
@@ -189,6 +234,40 @@ server e2e {{
       {post_auth}
     }}
   }}
+}}
+"#
+    )
+}
+
+/// What a listener says about its transport, and the secret of its clients.
+fn transport(role: Role<'_>) -> (String, &'static str) {
+    match role {
+        Role::OtpServer { .. }
+        | Role::Proxy { .. }
+        | Role::ProxyOverTcp { .. }
+        | Role::ProxyOverTls { .. }
+        | Role::Eap { .. } => (String::new(), SECRET),
+        Role::OtpServerOverTcp => ("proto = tcp".into(), SECRET),
+        Role::OtpServerOverTls { identity: Identity { certificate, key }, client_trust } => {
+            let [certificate, key, ca] =
+                [certificate, key, client_trust].map(|path| path.display().to_string());
+            (format!("proto = tcp\n{}", tls(&certificate, &key, &ca)), "radsec")
+        }
+    }
+}
+
+fn tls(certificate: &str, key: &str, ca: &str) -> String {
+    format!(
+        r#"
+tls {{
+  certificate_file = {certificate}
+  private_key_file = {key}
+  ca_file = {ca}
+  require_client_cert = yes
+  tls_min_version = "1.2"
+  tls_max_version = "1.3"
+  cipher_list = "DEFAULT"
+  fragment_size = 8192
 }}
 "#
     )

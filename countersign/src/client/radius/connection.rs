@@ -9,14 +9,13 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use countersign_core::wire::radius::stream::Framer;
+use countersign_core::{secret::Secret, wire::radius::stream::Framer};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf},
     sync::{mpsc, oneshot},
     time::{Duration, timeout},
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
-use zeroize::Zeroizing;
 
 use super::{
     Unanswered,
@@ -29,7 +28,7 @@ use crate::vault::random_octets;
 #[derive(Debug)]
 pub(super) struct Connection {
     shared: Arc<Shared>,
-    packets: mpsc::UnboundedSender<Zeroizing<Vec<u8>>>,
+    packets: mpsc::UnboundedSender<Secret<Vec<u8>>>,
     is_watched: AtomicBool,
     _close: DropGuard,
 }
@@ -203,11 +202,11 @@ async fn read(shared: Arc<Shared>, mut stream: ReadHalf<impl Stream>) {
 async fn write(
     shared: Arc<Shared>,
     mut stream: WriteHalf<impl Stream>,
-    mut packets: mpsc::UnboundedReceiver<Zeroizing<Vec<u8>>>,
+    mut packets: mpsc::UnboundedReceiver<Secret<Vec<u8>>>,
 ) {
     let writing = async {
         while let Some(packet) = packets.recv().await {
-            stream.write_all(&packet).await?;
+            stream.write_all(packet.expose()).await?;
             stream.flush().await?;
         }
         Ok::<_, std::io::Error>(())

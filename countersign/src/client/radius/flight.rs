@@ -6,9 +6,8 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use countersign_core::wire::radius::packet::Packet;
+use countersign_core::{secret::Secret, wire::radius::packet::Packet};
 use tokio::sync::oneshot;
-use zeroize::Zeroizing;
 
 use super::question::{Answer, Dialect, NoAnswer, Pending, Question, Unsendable};
 
@@ -24,7 +23,7 @@ pub(super) struct Flight {
 /// A request that took off.
 #[derive(Debug)]
 pub(super) struct TakenOff {
-    pub(super) bytes: Zeroizing<Vec<u8>>,
+    pub(super) bytes: Secret<Vec<u8>>,
     /// Ends without an answer if the connection does.
     pub(super) answer: oneshot::Receiver<Answer>,
 }
@@ -139,13 +138,10 @@ const MAX_TOKENS: usize = 1024;
 
 #[cfg(test)]
 mod tests {
-    use countersign_core::{
-        secret::Secret,
-        wire::radius::{
-            authenticator::Demand,
-            dictionary::Code,
-            packet::{Draft, Protection},
-        },
+    use countersign_core::wire::radius::{
+        authenticator::Demand,
+        dictionary::Code,
+        packet::{Draft, Protection},
     };
 
     use super::*;
@@ -162,8 +158,8 @@ mod tests {
         Question::about("alice", &Secret::new(b"755224".to_vec()), "countersign", &[])
     }
 
-    fn reply(request: &[u8], code: Code, secret: &Secret<Vec<u8>>) -> Vec<u8> {
-        let packet = Packet::read(request).unwrap();
+    fn reply(request: &Secret<Vec<u8>>, code: Code, secret: &Secret<Vec<u8>>) -> Vec<u8> {
+        let packet = Packet::read(request.expose()).unwrap();
         let protection = Protection::MessageAuthenticator;
         Draft::new(code, packet.identifier(), packet.authenticator(), protection)
             .finish_reply(secret)
@@ -201,7 +197,7 @@ mod tests {
         let late = reply(&given_up, Code::ACCESS_ACCEPT, &secret());
         flight.land(packet(&late), &md5()).unwrap();
         let next = flight.take_off(&question(), &md5()).unwrap().unwrap();
-        assert_eq!(next.bytes[1], given_up[1]);
+        assert_eq!(next.bytes.expose()[1], given_up.expose()[1]);
         drop((taken, next));
         assert!(flight.is_given_up());
     }
@@ -241,7 +237,7 @@ mod tests {
         let mut flight = Flight::new(&dialect, u32::MAX);
         let mut token = || {
             let taken = flight.take_off(&question(), &dialect).unwrap()?;
-            Some(Packet::read(&taken.bytes).unwrap().request_token().0)
+            Some(Packet::read(taken.bytes.expose()).unwrap().request_token().0)
         };
         assert_eq!([token(), token()], [Some(u32::MAX), Some(0)]);
         for expected in 1..1023 {
@@ -251,7 +247,7 @@ mod tests {
         flight.numbers = Numbers::Tokens(u32::MAX);
         flight.waiting.remove(&5);
         let taken = flight.take_off(&question(), &dialect).unwrap().unwrap();
-        assert_eq!(Packet::read(&taken.bytes).unwrap().request_token().0, 5);
+        assert_eq!(Packet::read(taken.bytes.expose()).unwrap().request_token().0, 5);
     }
 
     #[test]

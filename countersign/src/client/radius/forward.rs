@@ -1,5 +1,7 @@
 //! Requests of others that are passed on: the proxy (RFC 2865 §2.3, RFC 5080 §2.2.2).
 
+use std::fmt;
+
 use countersign_core::{
     secret::Secret,
     wire::radius::{
@@ -10,12 +12,11 @@ use countersign_core::{
 
 use super::{
     Server, Unanswered, Upstream,
-    question::{Answer, Part, Question, Unsendable},
+    question::{Answer, Part, Question, Unsendable, numbers},
 };
 use crate::vault::random_octets;
 
 /// A request to be passed on.
-#[derive(Debug)]
 pub struct Forward {
     /// Access-Request or Accounting-Request.
     pub code: Code,
@@ -30,7 +31,7 @@ pub struct Forward {
 }
 
 /// What came back, for our client.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
 #[must_use = "the client waits for it"]
 pub struct Forwarded {
     /// What it is.
@@ -38,6 +39,26 @@ pub struct Forwarded {
     /// Its attributes in their order, without Message-Authenticator and our Proxy-State. Keys
     /// are concealed for our client.
     pub attributes: Vec<(AttributeNumber, Vec<u8>)>,
+}
+
+impl fmt::Debug for Forward {
+    /// Without values: a CHAP-Password may be among them.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Forward")
+            .field("code", &self.code)
+            .field("attributes", &numbers(&self.attributes))
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Forwarded {
+    /// Without values: over RADIUS/1.1 keys are among them.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Forwarded")
+            .field("code", &self.code)
+            .field("attributes", &numbers(&self.attributes))
+            .finish()
+    }
 }
 
 impl Upstream {
@@ -200,5 +221,16 @@ mod tests {
         let revealed = conceal_anew(*number, value, &client, &Concealment::Transport, [0; 2]);
         assert_eq!(revealed, Ok(clear.to_vec()));
         assert_eq!(*rest, class);
+    }
+
+    #[test]
+    fn debug_shows_no_value() {
+        let attributes = vec![(AttributeNumber::CLASS, b"zzz".to_vec())];
+        let forwarded = Forwarded { code: Code::ACCESS_ACCEPT, attributes };
+        let shown = format!("{forwarded:?}");
+        assert_eq!(shown, "Forwarded { code: Access-Accept, attributes: [Class] }");
+        let request = request(&[(AttributeNumber::CLASS, b"zzz")], hop(1, b"yyy"));
+        let shown = format!("{request:?}");
+        assert_eq!(shown, "Forward { code: Access-Request, attributes: [Class], .. }");
     }
 }

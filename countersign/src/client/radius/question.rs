@@ -1,5 +1,7 @@
 //! What is asked and what is answered, apart from the way it travels.
 
+use std::fmt;
+
 use countersign_core::{
     secret::Secret,
     wire::radius::{
@@ -11,19 +13,16 @@ use countersign_core::{
         transport::RequestToken,
     },
 };
-use zeroize::Zeroizing;
 
 use crate::vault::random_octets;
 
 /// A request that has no number, no authenticator and no server yet.
-#[derive(Debug)]
 pub(super) struct Question {
     pub(super) code: Code,
     pub(super) parts: Vec<Part>,
 }
 
 /// An attribute of a request.
-#[derive(Debug)]
 pub(super) enum Part {
     /// As it is.
     Attribute(AttributeNumber, Vec<u8>),
@@ -43,7 +42,8 @@ pub(super) enum Dialect {
 /// A request as it travels, and what its answer is known by.
 #[derive(Debug)]
 pub(super) struct Written {
-    pub(super) bytes: Zeroizing<Vec<u8>>,
+    /// Secret, as RADIUS/1.1 leaves it to the transport to hide anything.
+    pub(super) bytes: Secret<Vec<u8>>,
     pub(super) pending: Pending,
 }
 
@@ -56,7 +56,6 @@ pub(super) struct Pending {
 }
 
 /// The authentic answer to a request.
-#[derive(Debug)]
 pub(super) struct Answer {
     pub(super) code: Code,
     /// In their order, without Message-Authenticator.
@@ -91,6 +90,21 @@ pub(super) enum NoAnswer {
     /// It is authentic, and answers something else.
     #[error("{0} is no answer to {1}")]
     Code(Code, Code),
+}
+
+impl fmt::Debug for Answer {
+    /// Without values: keys may be among them.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answer")
+            .field("code", &self.code)
+            .field("attributes", &numbers(&self.attributes))
+            .finish_non_exhaustive()
+    }
+}
+
+/// What attributes there are, for those who look into a program.
+pub(super) fn numbers(attributes: &[(AttributeNumber, Vec<u8>)]) -> Vec<AttributeNumber> {
+    attributes.iter().map(|(number, _)| *number).collect()
 }
 
 impl Question {
@@ -279,7 +293,7 @@ mod tests {
         question.parts.push(Part::Attribute(AttributeNumber::STATE, b"state".to_vec()));
         let written = written(&question);
         let secret = secret();
-        let packet = Packet::read(&written.bytes).unwrap();
+        let packet = Packet::read(written.bytes.expose()).unwrap();
         assert_eq!(packet.identifier(), Identifier(7));
         let numbers: Vec<_> = packet.attributes().iter().map(|found| found.number).collect();
         assert_eq!(
@@ -320,7 +334,7 @@ mod tests {
     #[test]
     fn radius_1_1_has_a_token_and_the_password_in_clear() {
         let written = question(b"755224").write(&Dialect::Transport, 0x0102_0304).unwrap();
-        let packet = Packet::read(&written.bytes).unwrap();
+        let packet = Packet::read(written.bytes.expose()).unwrap();
         assert_eq!(packet.request_token(), RequestToken(0x0102_0304));
         assert_eq!(packet.attributes().first(AttributeNumber::USER_PASSWORD), Some(&b"755224"[..]));
         assert!(!packet.attributes().contains(AttributeNumber::MESSAGE_AUTHENTICATOR));
@@ -360,10 +374,10 @@ mod tests {
         let secret = secret();
         let report = Question { code: Code::ACCOUNTING_REQUEST, parts: Vec::new() };
         let report = written(&report);
-        let packet = Packet::read(&report.bytes).unwrap();
+        let packet = Packet::read(report.bytes.expose()).unwrap();
         assert!(packet.verify_accounting_request(&secret).is_ok());
         let status = written(&Question::status());
-        let packet = Packet::read(&status.bytes).unwrap();
+        let packet = Packet::read(status.bytes.expose()).unwrap();
         assert!(packet.verify_request(&secret, Demand::Required).is_ok());
         let believed = |to: &Written, code| {
             read(to.pending, &reply(to, code, Protection::None), &md5(Demand::WherePresent))

@@ -27,7 +27,7 @@ pub(super) async fn exchange(
     let request = question.write(dialect, identifier.into())?;
     let socket = connect(server).await?;
     for _ in 0..patience.tries {
-        socket.send(&request.bytes).await?;
+        socket.send(request.bytes.expose()).await?;
         let answer = authentic_answer(&socket, &request, dialect);
         if let Ok(answer) = timeout(patience.timeout, answer).await {
             return Ok(answer?);

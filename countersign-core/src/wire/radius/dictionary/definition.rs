@@ -139,7 +139,9 @@ impl Dictionary {
     /// The attribute of the standards that has this number.
     #[must_use]
     pub fn standard(&self, number: u8) -> Option<&Definition> {
-        self.attribute(self.names.get(&Place::Number(None, number.into()))?)
+        let place = Place::Number(None, number.into());
+        // A file may have given its name away to another number.
+        self.attribute(self.names.get(&place)?).filter(|known| known.place() == place)
     }
 
     /// Every attribute, in no order.
@@ -300,6 +302,7 @@ mod tests {
     fn a_file_may_change_what_is_built_in_but_not_what_a_file_said() {
         let dictionary = with("ATTRIBUTE Filter-Id 200 octets").unwrap();
         assert_eq!(dictionary.attribute("Filter-Id").unwrap().number, 200);
+        assert_eq!(dictionary.standard(11), None);
         let twice = "ATTRIBUTE Filter-Id 11 octets\nATTRIBUTE Filter-Id 11 string";
         let dictionary = with(twice).unwrap();
         assert_eq!(dictionary.attribute("Filter-Id").unwrap().kind, Kind::Text);

@@ -46,9 +46,12 @@ pub struct Include<'a> {
 /// Operator: a line that is not understood.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
-    /// The first word.
-    #[error("{0:?} begins no line of a FreeRADIUS 3 dictionary")]
-    Keyword(String),
+    /// The first word. It is not shown: the file may be another one, with a secret in it.
+    #[error(
+        "a line of a FreeRADIUS 3 dictionary begins with ATTRIBUTE, VALUE, VENDOR, BEGIN-VENDOR, \
+         END-VENDOR, BEGIN-TLV, END-TLV or $INCLUDE"
+    )]
+    Keyword,
     /// The number of words.
     #[error("expected {0}")]
     Words(&'static str),
@@ -117,7 +120,7 @@ impl Block {
             "END-TLV" => end(&mut self.structure, rest)?,
             "$INCLUDE" => return include(rest, false).map(Some),
             "$INCLUDE-" => return include(rest, true).map(Some),
-            _ => return Err(Fault::Keyword((*keyword).into())),
+            _ => return Err(Fault::Keyword),
         }
         Ok(None)
     }
@@ -142,32 +145,32 @@ impl Block {
             _ => return Err(Fault::Words("ATTRIBUTE name number type [flags]")),
         };
         let kind = kind_of(kind)?;
-        let flags = Flags::read(flags, dictionary)?;
-        let vendor = self.vendor.as_ref().map(|vendor| vendor.inside).or(flags.vendor);
-        let is_nested = number_word.contains('.') || self.structure.is_some() || self.is_extended;
-        let number = if is_nested {
-            // The last one is its own, those before it are those of what it stands in.
-            number_word.split('.').map(number).try_fold(0, |_, part| part)?
-        } else {
-            number(number_word)?
-        };
-        if let Some(vendor) = vendor
-            && !is_nested
-        {
-            within(number, vendor.format.max_number())?;
-        }
-        if flags.tagged && !matches!(kind, Kind::Text | Kind::Integer(Width::Four)) {
+        let Flags { tagged, encrypted, is_virtual, vendor } = Flags::read(flags, dictionary)?;
+        if tagged && !matches!(kind, Kind::Text | Kind::Integer(Width::Four)) {
             return Err(Fault::Tag);
         }
-        let obstacle = if is_nested {
-            Some(Obstacle::Nested)
-        } else if flags.is_virtual || vendor.is_none() && number > u8::MAX.into() {
-            Some(Obstacle::Internal)
+        let vendor = self.vendor.as_ref().map(|begun| begun.inside).or(vendor);
+        let number = last_number(number_word)?;
+        let kind = if self.is_structured() || number_word.contains('.') {
+            Kind::Never(Obstacle::Nested)
+        } else if is_virtual || vendor.is_none() && number > u8::MAX.into() {
+            Kind::Never(Obstacle::Internal)
+        } else if encrypted {
+            Kind::Never(Obstacle::Encrypted)
         } else {
-            flags.encrypted.then_some(Obstacle::Encrypted)
+            kind
         };
-        let kind = obstacle.map_or(kind, Kind::Never);
-        Ok(Definition { name: name.into(), vendor, number, kind, tagged: flags.tagged })
+        match vendor {
+            Some(vendor) if kind != Kind::Never(Obstacle::Nested) => {
+                within(number, vendor.format.max_number())?;
+            }
+            Some(_) | None => {}
+        }
+        Ok(Definition { name: name.into(), vendor, number, kind, tagged })
+    }
+
+    fn is_structured(&self) -> bool {
+        self.structure.is_some() || self.is_extended
     }
 
     fn begin_vendor(&mut self, words: &[&str], dictionary: &Dictionary) -> Result<(), Fault> {
@@ -302,6 +305,11 @@ fn fixed_octets(word: &str) -> Option<Kind> {
     (1..=253).contains(&length).then_some(Kind::Octets(Some(length)))
 }
 
+/// Of `241.26.1` the last one: those before it are of the attributes that it stands in.
+fn last_number(word: &str) -> Result<u32, Fault> {
+    word.split('.').map(number).try_fold(0, |_, part| part)
+}
+
 fn number(word: &str) -> Result<u32, Fault> {
     let wide = wide_number(word)?;
     u32::try_from(wide).map_err(|_| Fault::TooLarge(wide, u32::MAX))
@@ -426,7 +434,10 @@ mod tests {
     #[test]
     fn says_what_is_wrong_with_a_line() {
         for (line, expected) in [
-            ("PROTOCOL RADIUS 1", "\"PROTOCOL\" begins no line of a FreeRADIUS 3 dictionary"),
+            (
+                "PROTOCOL RADIUS 1",
+                "a line of a FreeRADIUS 3 dictionary begins with ATTRIBUTE, VALUE,",
+            ),
             ("ATTRIBUTE X 1", "expected ATTRIBUTE name number type [flags]"),
             ("ATTRIBUTE X 1 string has_tag array", "expected ATTRIBUTE name number type [flags]"),
             ("ATTRIBUTE X one string", "\"one\" is no number"),

@@ -1,0 +1,25 @@
+//! Replays the corpus of the fuzz targets that need the whole daemon.
+
+use std::{fs, path::PathBuf};
+
+#[path = "../../fuzz/src/handler.rs"]
+pub mod handler;
+
+#[test]
+fn every_conversation_of_the_corpus_does_no_harm() {
+    let files = fs::read_dir(corpus()).unwrap();
+    let told = files.map(|file| handler::radius(&fs::read(file.unwrap().path()).unwrap())).count();
+    assert!(told > 0, "there is no corpus");
+}
+
+#[test]
+fn the_corpus_reaches_acceptances() {
+    for (name, accepted) in [("accepted_once", 2), ("exempt", 2), ("probe_and_status", 1)] {
+        let conversation = fs::read(corpus().join(name)).unwrap();
+        assert_eq!(handler::acceptances(&conversation), accepted, "{name}");
+    }
+}
+
+fn corpus() -> PathBuf {
+    [env!("CARGO_MANIFEST_DIR"), "../fuzz/corpus/radius_handler"].iter().collect()
+}
