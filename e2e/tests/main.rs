@@ -23,6 +23,7 @@ mod krb5_socket;
 mod krb5_vectors;
 mod login;
 mod otpce;
+mod proxy;
 mod publish;
 mod pyrad;
 mod ra;

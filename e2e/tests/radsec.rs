@@ -11,7 +11,7 @@ use crate::support::{
     ports,
     process::Service,
     radclient::{Answer, MESSAGE_AUTHENTICATOR, ask},
-    radius::{Request, answer, push, write_length},
+    radius::{Request, answer, attribute, push, write_length},
     stream::{self, TlsClient, receive},
 };
 
@@ -35,9 +35,10 @@ impl Stage {
             "radius.listen-tcp = ['127.0.0.1:{tcp_port}']\n\
              radius.client.branch.tls-name = '{NAME}'\n\
              [radius.tls]\nlisten = ['127.0.0.1:{tls_port}']\n\
-             certificate = {:?}\nkey = {:?}\nclient-trust = 'ca/ca.pem'\n{more}",
+             certificate = {:?}\nkey = {:?}\nclient-trust = 'ca/ca.pem'",
             server.certificate, server.key
         ));
+        site.configure_with(more);
         let otps = site.add_user("alice", "hotp").otps(0, 20);
         let _daemon = site.serve();
         Self { site, branch, tls_port, tcp_port, otps, _daemon }
@@ -181,6 +182,20 @@ fn radius_1_1_is_spoken_with_clients_that_offer_it() {
     assert_eq!(answered, tokens.collect());
 }
 
+/// Silence would hold the connection up (RFC 6614 §2.5): Error-Cause 406, unsupported extension.
+#[test]
+fn accounting_is_refused_in_words_over_tls_and_answered_where_the_config_says_so() {
+    for (accounting, error_cause) in [("refuse", Some(&[0, 0, 1, 0x96][..])), ("answer", None)] {
+        let stage = Stage::new(&format!("[radius]\naccounting = '{accounting}'"));
+        let mut client = stage.connect(&stage.branch, &["-tls1_3", "-alpn", "radius/1.1"]);
+        let start: [(u8, &[u8]); 3] = [(40, &[0, 0, 0, 1]), (44, b"session-1"), (1, b"alice")];
+        client.send(&packet_1_1(4, 5, &start));
+        let reply = client.receive().expect("an answer");
+        assert_eq!((reply[0], &reply[4..8]), (5, &[0, 0, 0, 5][..]), "Accounting-Response");
+        assert_eq!(attribute(&reply, 101), error_cause, "{accounting}");
+    }
+}
+
 #[test]
 fn version_is_what_both_sides_can() {
     let offers = |version: &'static str| ["-tls1_3", "-alpn", version];
@@ -195,7 +210,7 @@ fn version_is_what_both_sides_can() {
     only_old.send(old(&stage.otps[1]).octets());
     assert!(old(&stage.otps[1]).is_answered_by(&only_old.receive().unwrap()));
 
-    let stage = Stage::new("radius-1-1 = 'require'");
+    let stage = Stage::new("radius.tls.radius-1-1 = 'require'");
     let mut without = stage.connect(&stage.branch, &[]);
     without.send(old(&stage.otps[0]).octets());
     assert_eq!(without.receive(), None, "old format where the new one is demanded");
@@ -203,7 +218,7 @@ fn version_is_what_both_sides_can() {
     with.send(&new(&stage.otps[0]));
     assert_eq!(with.receive().unwrap(), packet_1_1(2, 9, &[]));
 
-    let stage = Stage::new("radius-1-1 = 'forbid'");
+    let stage = Stage::new("radius.tls.radius-1-1 = 'forbid'");
     let mut with = stage.connect(&stage.branch, &offers("radius/1.1"));
     with.send(&new(&stage.otps[0]));
     assert_eq!(with.receive(), None);

@@ -313,7 +313,12 @@ fn tls_client(identity: &Identity, trust: &Path) -> String {
 }
 
 const OTP_SERVER: &str = r#"
-    if (&User-Name == "challenged") {
+    if (&User-Name == "challenged" && &State == 0x0102) {
+      update control {
+        &Auth-Type := Accept
+      }
+    }
+    elsif (&User-Name == "challenged") {
       update control {
         &Response-Packet-Type := Access-Challenge
       }
