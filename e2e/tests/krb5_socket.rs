@@ -176,16 +176,45 @@ fn what_is_no_packet_ends_its_connection_alone() {
     assert_eq!(answer(receive(&mut witness).as_deref()), Answer::Accept);
 }
 
-#[test]
-fn sigterm_answers_what_is_in_flight_and_then_closes() {
+/// A site whose account `alice` is decided by a server that never says anything.
+fn site_with_hung_upstream(deadline: &str) -> (Site, UdpSocket) {
     let site = site();
     let silent = UdpSocket::bind(("127.0.0.1", 0)).unwrap();
     site.configure_with(&format!(
-        "radius.client.kdc.deadline = '1s'\n\
+        "radius.client.kdc.deadline = '{deadline}'\n\
          [upstream.slow]\nservers = ['{}']\nsecret = 'slow-secret-3c1d'\ntimeout = '30s'\ntries = 1",
         silent.local_addr().unwrap()
     ));
     site.run(["account", "add", "alice", "--upstream", "slow"]).succeeded();
+    (site, silent)
+}
+
+/// A full backlog would stop the KDC itself, and with it everybody's logons.
+#[test]
+fn hung_upstream_does_not_keep_new_connections_waiting() {
+    let (site, silent) = site_with_hung_upstream("30s");
+    let token = site.add_user("bob", "hotp");
+    let _daemon = site.serve();
+    let mut busy = unix(&socket(&site));
+    let hung = (0..256).map(|number| Request::of_kdc("", "alice", "123456", number));
+    let octets: Vec<u8> = hung.flat_map(|request| request.octets().to_vec()).collect();
+    busy.write_all(&octets).unwrap();
+    silent.recv(&mut [0; 4096]).unwrap();
+    let others: Vec<_> = (0..100).map(|_| unix(&socket(&site))).collect();
+    for (number, mut other) in (0..).zip(others) {
+        let request = Request::of_kdc("", "nobody", "000000", number);
+        other.write_all(request.octets()).unwrap();
+        assert!(request.is_answered_by(&receive(&mut other).unwrap()));
+    }
+    let good = Request::of_kdc("", "bob", &token.otp(0), 1);
+    let mut last = unix(&socket(&site));
+    last.write_all(good.octets()).unwrap();
+    assert_eq!(answer(receive(&mut last).as_deref()), Answer::Accept);
+}
+
+#[test]
+fn sigterm_answers_what_is_in_flight_and_then_closes() {
+    let (site, silent) = site_with_hung_upstream("1s");
     let daemon = site.serve();
     let mut connection = unix(&socket(&site));
     let request = Request::of_kdc("", "alice", "123456", 1);
