@@ -1,5 +1,5 @@
-//! The README does what it says: its tested blocks run, one after the other, in a
-//! directory of their own.
+//! The README and a guide do what they say: their tested blocks run, one after the other,
+//! in a directory of their own.
 
 use std::process::Command;
 
@@ -9,10 +9,22 @@ use crate::support::{countersign::program, process::run};
 
 #[test]
 fn tested_commands_of_the_readme_succeed() {
-    let blocks = tested_blocks(README);
+    blocks_succeed(include_str!("../../README.md"));
+}
+
+#[test]
+fn tested_commands_of_the_guide_for_radius_administrators_succeed() {
+    blocks_succeed(include_str!("../../docs/guide/radius-administrator.md"));
+}
+
+#[track_caller]
+fn blocks_succeed(text: &str) {
+    let blocks = tested_blocks(text);
     assert!(!blocks.is_empty(), "no block follows a line {MARK}");
     let home = tempdir().unwrap();
-    let script = format!("set -euxo pipefail\n{}", blocks.concat());
+    // The daemon goes with the script, whatever becomes of it.
+    let end = "trap 'kill $(jobs -p) 2>/dev/null || true' EXIT";
+    let script = format!("set -euxo pipefail\n{end}\n{}", blocks.concat());
     let bin = program().parent().unwrap().display().to_string();
     let path = std::env::var("PATH").unwrap();
     let mut command = Command::new("bash");
@@ -27,6 +39,5 @@ fn tested_blocks(text: &str) -> Vec<&str> {
     below.filter_map(|text| text.split_once("```")).map(|(block, _)| block).collect()
 }
 
-const README: &str = include_str!("../../README.md");
 /// A comment in Markdown, which nobody sees.
 const MARK: &str = "<!-- tested -->\n";

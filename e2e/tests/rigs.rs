@@ -25,6 +25,7 @@ fn kdc_takes_certificates_of_its_ca_and_no_others() {
         anchor: &anchor,
         revocation: None,
         ahead: None,
+        sections: "",
     };
     let kdc = Kdc::start(&home.path().join("kdc"), &setup, &["alice"]);
     let config = kdc.client_config(&[&anchor, &foreign.certificate()]);

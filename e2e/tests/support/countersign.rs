@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use toml::{Table, Value};
 
 use super::{
-    clock::with_clock,
+    clock::{LIMIT, poll, with_clock},
     oath::OathToken,
     openssl::Identity,
     ports,
@@ -152,6 +152,21 @@ impl Site {
     /// The audit log.
     pub fn audit_log(&self) -> String {
         fs::read_to_string(self.directory().join("audit.log")).unwrap_or_default()
+    }
+
+    /// Waits until so many passcodes were recorded as correct, and checks that no more are.
+    #[track_caller]
+    pub fn has_accepted(&self, times: usize) {
+        let count = || self.audit_log().matches("passcode-correct").count();
+        poll(LIMIT, || (count() >= times).then_some(()));
+        assert_eq!(count(), times, "{}", self.audit_log());
+    }
+
+    /// Waits until the audit log has these words.
+    #[track_caller]
+    pub fn has_recorded(&self, words: &str) {
+        let found = poll(LIMIT, || self.audit_log().contains(words).then_some(()));
+        assert!(found.is_some(), "{words}:\n{}", self.audit_log());
     }
 
     /// Adds an account with a name alone.

@@ -1,5 +1,5 @@
-//! FreeRADIUS in a temporary directory: as an OTP server with fixed passwords, or as
-//! a RADIUS client that proxies to another server.
+//! FreeRADIUS in a temporary directory: as an OTP server with fixed passwords, as a RADIUS
+//! client that proxies to another server, or as the server of a Wi-Fi or VPN that ends EAP.
 
 use std::{
     fs,
@@ -7,7 +7,7 @@ use std::{
     process::Command,
 };
 
-use super::{openssl::Identity, ports, process::Service};
+use super::{eap, openssl::Identity, ports, process::Service};
 
 /// A running FreeRADIUS.
 #[derive(Debug)]
@@ -32,6 +32,13 @@ pub enum Role<'a> {
     OtpServerOverTls { identity: &'a Identity, client_trust: &'a Path },
     /// Asks the server on another port.
     Proxy { to: u16, secret: &'a str },
+    /// The same over TCP.
+    ProxyOverTcp { to: u16, secret: &'a str },
+    /// The same over TLS, with a client certificate and a CA that it trusts.
+    ProxyOverTls { to: u16, identity: &'a Identity, trust: &'a Path },
+    /// Ends EAP-TTLS and PEAP with a server certificate, and asks the server on another port
+    /// about what is inside.
+    Eap { to: u16, secret: &'a str, identity: &'a Identity },
 }
 
 impl FreeRadius {
@@ -44,9 +51,14 @@ impl FreeRadius {
             .expect("a file");
         fs::write(directory.join("users"), USERS).expect("a file");
         let scheme = match role {
-            Role::OtpServer { .. } | Role::Proxy { .. } => "udp",
             Role::OtpServerOverTcp => "tcp",
             Role::OtpServerOverTls { .. } => "tls",
+            // Its clients ask over UDP.
+            Role::OtpServer { .. }
+            | Role::Proxy { .. }
+            | Role::ProxyOverTcp { .. }
+            | Role::ProxyOverTls { .. }
+            | Role::Eap { .. } => "udp",
         };
         Self { port, scheme, directory: directory.into(), service: serve(directory) }
     }
@@ -93,27 +105,59 @@ fn serve(directory: &Path) -> Service {
 pub const SECRET: &str = "upstream-secret-5f2c";
 
 /// `special` has a password with everything that XML and config files treat in ways of
-/// their own; `user1` is from the protocol's published example.
+/// their own; `user1` is from the protocol's published example; the passwords of 16 and 128
+/// octets are what a KDC sent that was tried.
 const USERS: &str = r#"
 alice Cleartext-Password := "123456"
 DEFAULT User-Name == "CORP\\alice", Cleartext-Password := "123456"
 special Cleartext-Password := "a&bA <\303\274\""
 DEFAULT User-Name == "DOMAIN1\\user1", Cleartext-Password := "Pa$$word1"
+of-16-octets Cleartext-Password := "pin-1234-8675309"
+of-128-octets Cleartext-Password := "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 "#;
+
+/// What differs between the roles.
+#[derive(Debug, Default)]
+struct Parts {
+    authorize: &'static str,
+    authenticate: &'static str,
+    post_proxy: &'static str,
+    post_auth: &'static str,
+    modules: String,
+    /// Other servers, real and virtual.
+    more: String,
+}
+
+fn parts(role: Role<'_>) -> Parts {
+    let proxy = |more| Parts { authorize: PROXY, more, ..Parts::default() };
+    match role {
+        Role::OtpServer { signs: true } | Role::OtpServerOverTcp => {
+            let post_auth = "update reply {\n Message-Authenticator := 0x00\n }";
+            Parts { authorize: OTP_SERVER, post_auth, ..Parts::default() }
+        }
+        Role::OtpServer { signs: false } | Role::OtpServerOverTls { .. } => {
+            Parts { authorize: OTP_SERVER, ..Parts::default() }
+        }
+        Role::Proxy { to, secret } => proxy(proxy_to(to, secret, "")),
+        Role::ProxyOverTcp { to, secret } => proxy(proxy_to(to, secret, "proto = tcp")),
+        Role::ProxyOverTls { to, identity, trust } => {
+            proxy(proxy_to(to, "radsec", &tls_client(identity, trust)))
+        }
+        Role::Eap { to, secret, identity } => Parts {
+            authorize: "eap",
+            authenticate: "eap",
+            post_proxy: "eap",
+            modules: eap::modules(to, secret, identity),
+            more: proxy_to(to, secret, "") + eap::INNER_SERVER,
+            ..Parts::default()
+        },
+    }
+}
 
 fn configuration(directory: &Path, port: u16, role: Role<'_>) -> String {
     let directory = directory.display();
     let (transport, secret) = transport(role);
-    let sign = "update reply {\n Message-Authenticator := 0x00\n }";
-    let (authorize, post_auth, servers) = match role {
-        Role::OtpServer { signs: true } | Role::OtpServerOverTcp => {
-            (OTP_SERVER.to_owned(), sign, String::new())
-        }
-        Role::OtpServer { signs: false } | Role::OtpServerOverTls { .. } => {
-            (OTP_SERVER.to_owned(), "", String::new())
-        }
-        Role::Proxy { to, secret } => (PROXY.to_owned(), "", proxy_to(to, secret)),
-    };
+    let Parts { authorize, authenticate, post_proxy, post_auth, modules, more } = parts(role);
     format!(
         r#"
 prefix = /usr
@@ -149,14 +193,14 @@ modules {{
   files {{
     usersfile = {directory}/users
   }}
-}}
+{modules}}}
 client local {{
   ipaddr = 127.0.0.1
   proto = *
   secret = {secret}
   require_message_authenticator = yes
 }}
-{servers}
+{more}
 server e2e {{
   listen {{
     type = auth
@@ -171,11 +215,15 @@ server e2e {{
     Auth-Type PAP {{
       pap
     }}
+    {authenticate}
   }}
   pre-proxy {{
     update proxy-request {{
       Message-Authenticator := 0x00
     }}
+  }}
+  post-proxy {{
+    {post_proxy}
   }}
   post-auth {{
     {post_auth}
@@ -194,7 +242,11 @@ server e2e {{
 /// What a listener says about its transport, and the secret of its clients.
 fn transport(role: Role<'_>) -> (String, &'static str) {
     match role {
-        Role::OtpServer { .. } | Role::Proxy { .. } => (String::new(), SECRET),
+        Role::OtpServer { .. }
+        | Role::Proxy { .. }
+        | Role::ProxyOverTcp { .. }
+        | Role::ProxyOverTls { .. }
+        | Role::Eap { .. } => (String::new(), SECRET),
         Role::OtpServerOverTcp => ("proto = tcp".into(), SECRET),
         Role::OtpServerOverTls { identity: Identity { certificate, key }, client_trust } => {
             let [certificate, key, ca] =
@@ -221,7 +273,7 @@ tls {{
     )
 }
 
-fn proxy_to(port: u16, secret: &str) -> String {
+fn proxy_to(port: u16, secret: &str, transport: &str) -> String {
     format!(
         r#"
 proxy server {{
@@ -234,6 +286,7 @@ home_server daemon {{
   secret = {secret}
   response_window = 10
   status_check = none
+  {transport}
 }}
 home_server_pool daemon {{
   home_server = daemon
@@ -246,8 +299,26 @@ realm DAEMON {{
     )
 }
 
+fn tls_client(identity: &Identity, trust: &Path) -> String {
+    let Identity { certificate, key } = identity;
+    let [certificate, key, trust] = [certificate, key, trust].map(|file| file.display());
+    format!(
+        r#"proto = tcp
+  tls {{
+    certificate_file = {certificate}
+    private_key_file = {key}
+    ca_file = {trust}
+  }}"#
+    )
+}
+
 const OTP_SERVER: &str = r#"
-    if (&User-Name == "challenged") {
+    if (&User-Name == "challenged" && &State == 0x0102) {
+      update control {
+        &Auth-Type := Accept
+      }
+    }
+    elsif (&User-Name == "challenged") {
       update control {
         &Response-Packet-Type := Access-Challenge
       }

@@ -17,14 +17,21 @@ use super::{
 /// A running KDC.
 #[derive(Debug)]
 pub struct Kdc {
-    directory: PathBuf,
-    realm: String,
-    port: u16,
+    pub realm: Realm,
     service: Service,
 }
 
+/// A realm: config and database, in a directory.
+#[derive(Debug, Clone)]
+pub struct Realm {
+    pub directory: PathBuf,
+    pub name: String,
+    /// Where its KDC listens.
+    pub port: u16,
+}
+
 /// What a KDC is made of.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct KdcSetup<'a> {
     pub realm: &'a str,
     /// The KDC's own certificate.
@@ -35,6 +42,63 @@ pub struct KdcSetup<'a> {
     pub revocation: Option<&'a Path>,
     /// How far its clock is ahead of ours, as libfaketime writes it: `+2h`.
     pub ahead: Option<&'a str>,
+    /// Further sections of `kdc.conf`.
+    pub sections: &'a str,
+}
+
+impl Realm {
+    /// Makes a realm with an empty database.
+    #[track_caller]
+    pub fn create(directory: &Path, setup: &KdcSetup<'_>) -> Self {
+        fs::create_dir_all(directory).expect("a directory");
+        let (directory, name) = (directory.to_owned(), setup.realm.to_owned());
+        let realm = Self { directory, name, port: ports::free() };
+        realm.write("kdc.conf", &kdc_conf(&realm.directory, realm.port, setup));
+        // The database tools want a krb5.conf as well.
+        realm.write("krb5.conf", &krb5_conf(&realm.name, &[realm.port], &[setup.anchor]));
+        let mut create = realm.command("kdb5_util");
+        create.args(["create", "-s", "-P", "master", "-r", &realm.name]);
+        run(&mut create, b"").succeeded();
+        realm
+    }
+
+    /// A program of the KDC's own.
+    pub fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command.env("KRB5_CONFIG", self.directory.join("krb5.conf"));
+        command.env("KRB5_KDC_PROFILE", self.directory.join("kdc.conf"));
+        command.env("KRB5RCACHENAME", format!("dfl:{}", self.directory.join("rcache").display()));
+        command
+    }
+
+    /// Runs a command of `kadmin.local`, whose own language would eat quotation marks.
+    #[track_caller]
+    pub fn admin(&self, arguments: &[&str]) -> String {
+        run(self.command("kadmin.local").args(arguments), b"").succeeded()
+    }
+
+    /// Starts the KDC and waits until it answers.
+    #[track_caller]
+    pub fn serve(self, command: &mut Command) -> Kdc {
+        let service = self.start(command, &self.directory.join("log"));
+        Kdc { realm: self, service }
+    }
+
+    /// The same, as a process alone.
+    #[track_caller]
+    pub fn start(&self, command: &mut Command, log: &Path) -> Service {
+        let mut service = Service::start("krb5kdc", command, log);
+        service.wait_until("it answers", || TcpStream::connect(("127.0.0.1", self.port)).is_ok());
+        service
+    }
+
+    /// Writes a file beside the database.
+    #[track_caller]
+    pub fn write(&self, name: &str, content: &str) -> PathBuf {
+        let file = self.directory.join(name);
+        fs::write(&file, content).expect("a file");
+        file
+    }
 }
 
 impl Kdc {
@@ -42,34 +106,16 @@ impl Kdc {
     /// starts its KDC.
     #[track_caller]
     pub fn start(directory: &Path, setup: &KdcSetup<'_>, users: &[&str]) -> Self {
-        fs::create_dir_all(directory).expect("a directory");
-        let port = ports::free();
-        let (directory, realm) = (directory.to_owned(), setup.realm.to_owned());
-        fs::write(directory.join("kdc.conf"), kdc_conf(&directory, port, setup)).expect("a file");
-        // The database tools want a krb5.conf as well.
-        fs::write(directory.join("krb5.conf"), krb5_conf(&realm, port, &[setup.anchor]))
-            .expect("a file");
-        let tool = |program: &str| {
-            let mut command = Command::new(program);
-            command.env("KRB5_CONFIG", directory.join("krb5.conf"));
-            command.env("KRB5_KDC_PROFILE", directory.join("kdc.conf"));
-            command
-        };
-        let mut create = tool("kdb5_util");
-        run(create.args(["create", "-s", "-P", "master", "-r", &realm]), b"").succeeded();
+        let realm = Realm::create(directory, setup);
         for user in users {
-            let query = format!("addprinc -nokey +requires_preauth {user}");
-            run(tool("kadmin.local").args(["-q", &query]), b"").succeeded();
+            realm.admin(&["addprinc", "-nokey", "+requires_preauth", user]);
         }
-        let mut command = tool("krb5kdc");
+        let mut command = realm.command("krb5kdc");
         command.arg("-n");
         if let Some(ahead) = setup.ahead {
             with_clock(&mut command, ahead);
         }
-        let log = directory.join("log");
-        let mut service = Service::start("krb5kdc", &mut command, &log);
-        service.wait_until("it answers", || TcpStream::connect(("127.0.0.1", port)).is_ok());
-        Self { directory, realm, port, service }
+        realm.serve(&mut command)
     }
 
     /// Its log, which says why somebody was refused.
@@ -77,11 +123,16 @@ impl Kdc {
         self.service.log()
     }
 
+    /// Asks it to stop and waits for its end.
+    pub fn terminate(&mut self) {
+        self.service.terminate();
+    }
+
     /// A `krb5.conf` for users who trust these CAs.
     pub fn client_config(&self, anchors: &[&Path]) -> PathBuf {
-        let file = self.directory.join(format!("client-{}.conf", anchors.len()));
-        fs::write(&file, krb5_conf(&self.realm, self.port, anchors)).expect("a file");
-        file
+        let Realm { name, port, .. } = &self.realm;
+        let content = krb5_conf(name, &[*port], anchors);
+        self.realm.write(&format!("client-{}.conf", anchors.len()), &content)
     }
 }
 
@@ -100,16 +151,18 @@ pub fn klist(config: &Path, cache: &Path) -> Ran {
     run(command.env("KRB5_CONFIG", config).env("KRB5CCNAME", cache_name(cache)), b"")
 }
 
-fn cache_name(cache: &Path) -> String {
+/// A credential cache as an argument of Kerberos' programs.
+pub fn cache_name(cache: &Path) -> String {
     format!("FILE:{}", cache.display())
 }
 
 /// The clocks may differ by a day, so that nothing but the certificate's own validity decides
 /// when the KDC lives in the future.
-fn krb5_conf(realm: &str, port: u16, anchors: &[&Path]) -> String {
+pub fn krb5_conf(realm: &str, ports: &[u16], anchors: &[&Path]) -> String {
+    let kdcs = ports.iter().map(|port| format!("    kdc = 127.0.0.1:{port}\n"));
     let anchors =
-        anchors.iter().map(|file| format!("  pkinit_anchors = FILE:{}\n", file.display()));
-    let anchors: String = anchors.collect();
+        anchors.iter().map(|file| format!("    pkinit_anchors = FILE:{}\n", file.display()));
+    let lines: String = kdcs.chain(anchors).collect();
     format!(
         "\
 [libdefaults]
@@ -121,14 +174,15 @@ fn krb5_conf(realm: &str, port: u16, anchors: &[&Path]) -> String {
   rdns = false
 [realms]
   {realm} = {{
-    kdc = 127.0.0.1:{port}
-  {anchors}  }}
+{lines}  }}
 "
     )
 }
 
-fn kdc_conf(directory: &Path, port: u16, setup: &KdcSetup<'_>) -> String {
-    let KdcSetup { realm, identity: Identity { certificate, key }, anchor, revocation, .. } = setup;
+/// The config of a KDC on a port.
+pub fn kdc_conf(directory: &Path, port: u16, setup: &KdcSetup<'_>) -> String {
+    let KdcSetup { realm, identity, anchor, revocation, sections, .. } = setup;
+    let Identity { certificate, key } = identity;
     let revocation = revocation.map(|file| {
         let file = file.display();
         format!("    pkinit_revoke = FILE:{file}\n    pkinit_require_crl_checking = true\n")
@@ -140,6 +194,7 @@ fn kdc_conf(directory: &Path, port: u16, setup: &KdcSetup<'_>) -> String {
 [kdcdefaults]
   kdc_listen = 127.0.0.1:{port}
   kdc_tcp_listen = 127.0.0.1:{port}
+  restrict_anonymous_to_tgt = true
 [realms]
   {realm} = {{
     database_name = {directory}/principal
@@ -150,7 +205,7 @@ fn kdc_conf(directory: &Path, port: u16, setup: &KdcSetup<'_>) -> String {
     pkinit_anchors = FILE:{anchor}
     pkinit_eku_checking = scLogin
 {revocation}  }}
-[logging]
+{sections}[logging]
   kdc = STDERR
 "
     )

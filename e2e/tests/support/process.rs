@@ -141,10 +141,22 @@ impl Service {
     /// Asks it to stop (SIGTERM) and waits for its end.
     #[track_caller]
     pub fn stop(mut self) -> ExitStatus {
-        let id = self.id().to_string();
-        run(Command::new("/bin/kill").args(["-TERM", &id]), b"").succeeded();
-        let status = poll(LIMIT, || self.child.try_wait().expect("a child can be waited for"));
-        status.unwrap_or_else(|| panic!("{} does not stop at SIGTERM", self.name))
+        self.terminate().unwrap_or_else(|| panic!("{} does not stop at SIGTERM", self.name))
+    }
+
+    /// The same for whoever cannot part with it; `None` if it goes on all the same.
+    pub fn terminate(&mut self) -> Option<ExitStatus> {
+        if let Ok(Some(status)) = self.child.try_wait() {
+            return Some(status);
+        }
+        self.signal("TERM");
+        poll(LIMIT, || self.child.try_wait().expect("a child can be waited for"))
+    }
+
+    /// Sends it a signal, by the name that kill(1) knows: `HUP`.
+    pub fn signal(&self, name: &str) {
+        let arguments = [format!("-{name}"), self.id().to_string()];
+        run(Command::new("/bin/kill").args(arguments), b"");
     }
 
     fn end(&mut self) {

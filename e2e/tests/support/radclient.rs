@@ -15,11 +15,23 @@ pub enum Answer {
 
 /// Asks once, with User-Name, User-Password and further attributes as radclient writes them.
 pub fn ask(port: u16, secret: &str, user: &str, password: &str, more: &str) -> (Answer, Ran) {
+    ask_at(&format!("127.0.0.1:{port}"), &[], secret, user, password, more)
+}
+
+/// The same for another address, with further options.
+pub fn ask_at(
+    server: &str,
+    options: &[&str],
+    secret: &str,
+    user: &str,
+    password: &str,
+    more: &str,
+) -> (Answer, Ran) {
     let escape = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"");
     let (user, password) = (escape(user), escape(password));
     let request = format!("User-Name = \"{user}\"\nUser-Password = \"{password}\"\n{more}\n");
     let mut command = Command::new("radclient");
-    command.args(["-x", "-r", "1", "-t", TIMEOUT, &format!("127.0.0.1:{port}"), "auth", secret]);
+    command.args(["-x", "-r", "1", "-t", TIMEOUT]).args(options).args([server, "auth", secret]);
     let ran = run(&mut command, request.as_bytes());
     let received = |name: &str| ran.stdout.contains(&format!("Received Access-{name} "));
     let answer = match [received("Accept"), received("Reject"), received("Challenge")] {

@@ -75,6 +75,7 @@ impl Stage {
             // A list that was published now is too old for a KDC of the day after.
             revocation: ahead.is_none().then_some(&revocation),
             ahead,
+            sections: "",
         };
         Kdc::start(&directory, &setup, &["alice", "bob"])
     }
