@@ -1,4 +1,4 @@
-//! The layers of the crate: `wire | pki | domain -> oath -> secret | time`, and what it depends on.
+//! The layers of the crate: `wire | pki | domain | krb5 -> oath -> secret | time`, and what it depends on.
 //!
 //! Siblings do not see each other, with two exceptions: `domain::time` is a
 //! value that everybody may name, and `pki/request.rs` compares the names in a
@@ -55,17 +55,18 @@ fn root() -> &'static Path {
 }
 
 /// Each layer, and the layers that it may name.
-const ARROWS: [(&str, &[&str]); 4] = [
+const ARROWS: [(&str, &[&str]); 5] = [
     ("wire", &["oath", "secret", "time"]),
     ("pki", &["oath", "secret", "time"]),
     ("domain", &["oath", "secret", "time"]),
+    ("krb5", &["secret", "time"]),
     ("oath", &["secret", "time"]),
 ];
 
 const EXCEPTIONS: [(&str, &str); 2] =
     [("pki/request.rs", "domain::account"), ("pki/request.rs", "domain::id")];
 
-const DEPENDENCIES: [&str; 15] = [
+const DEPENDENCIES: [&str; 16] = [
     "cms",
     "const-oid",
     "data-encoding",
@@ -74,6 +75,7 @@ const DEPENDENCIES: [&str; 15] = [
     "md-5",
     "quick-xml",
     "serde",
+    "serde_json",
     "sha1",
     "sha2",
     "spki",

@@ -49,6 +49,16 @@ fn every_error_of_a_kdc_is_in_the_error_catalogue() {
 }
 
 #[test]
+fn every_line_of_a_kdc_log_that_is_explained_is_in_the_error_catalogue() {
+    let catalogue = section(&read("docs/errors.md"), "## Log of the KDC");
+    let source = read("countersign-core/src/krb5/log.rs");
+    let texts = source.split("text: \"").skip(1).filter_map(|rest| rest.split('"').next());
+    let texts: Vec<_> = texts.collect();
+    assert!(texts.contains(&"Connection timed out") && texts.len() > 10, "{texts:?}");
+    missing(&catalogue, texts.iter().map(|text| format!("| `{text}` |")));
+}
+
+#[test]
 fn every_kind_of_audit_event_is_in_the_guide_of_the_auditor() {
     let guide = read("docs/guide/auditor.md");
     let kinds = variants(&read("countersign-core/src/domain/event.rs"), "pub enum What {");

@@ -17,6 +17,7 @@ mod demo;
 mod dictionary;
 mod ipv6;
 mod krb5_activation;
+mod krb5_check;
 mod krb5_crash;
 mod krb5_otp;
 mod krb5_socket;

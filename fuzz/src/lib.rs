@@ -6,6 +6,7 @@
 
 pub mod decision;
 pub mod dictionary;
+pub mod krb5;
 pub mod names;
 pub mod otpce;
 pub mod pki;
@@ -16,7 +17,7 @@ pub mod stream;
 pub type Target = fn(&[u8]);
 
 /// Every target with the name of its folder in `fuzz/corpus`.
-pub const TARGETS: [(&str, Target); 15] = [
+pub const TARGETS: [(&str, Target); 17] = [
     ("radius_request", radius::request),
     ("radius_reply", radius::reply),
     ("radius_stream", stream::radius),
@@ -32,6 +33,8 @@ pub const TARGETS: [(&str, Target); 15] = [
     ("key_uri", names::key_uri),
     ("login_name", names::login_name),
     ("decision", decision::decision),
+    ("krb5_profile", krb5::profile),
+    ("krb5_user_string", krb5::user_string),
 ];
 
 /// Targets that need more than `countersign-core`, each in a file of its own beside this one.

@@ -13,7 +13,7 @@ use super::time::UnixTime;
 ///
 /// Chance takes one of 2^36 other requests for a retry, and only if it brings the OTP
 /// that was spent last. The hash must be keyed, so that nobody can look for one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Receipt {
     mark: u64,
     window: u32,

@@ -25,7 +25,10 @@ use crate::{
     vault::Vault,
 };
 
+use self::recent::Recent;
+
 mod deliver;
+mod recent;
 mod remote;
 
 /// The one validator behind all listeners.
@@ -37,6 +40,7 @@ pub struct Authenticator {
     pins: Arc<dyn PinCheck + Send + Sync>,
     pin_permits: Arc<Semaphore>,
     others: Arc<ArcSwap<Others>>,
+    recent: Recent,
 }
 
 /// What an [`Authenticator`] works with.
@@ -92,7 +96,8 @@ impl Authenticator {
     pub fn new(parts: Parts) -> Self {
         let Parts { store, vault, audit, policy, pins, pin_permits, others } = parts;
         let pin_permits = Arc::new(Semaphore::new(pin_permits.max(1)));
-        Self { store, vault, audit, policy, pins, pin_permits, others }
+        let recent = Recent::default();
+        Self { store, vault, audit, policy, pins, pin_permits, others, recent }
     }
 
     /// The account that a name leads to.

@@ -8,6 +8,7 @@ pub mod countersign;
 pub mod examine;
 pub mod health;
 pub mod issue;
+pub mod krb5;
 pub mod login;
 pub mod pin;
 pub mod proxy;

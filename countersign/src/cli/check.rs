@@ -40,7 +40,8 @@ impl Check {
     }
 }
 
-fn report(findings: &[Finding]) -> String {
+/// A line for each finding, and one for what to do about it.
+pub(super) fn report(findings: &[Finding]) -> String {
     let mut text = String::new();
     for Finding { grade, object, finding, remedy } in findings {
         let mark = match grade {

@@ -18,6 +18,7 @@ pub mod delivery;
 pub mod demo;
 pub mod init;
 pub mod input;
+pub mod krb5;
 pub mod login;
 pub mod output;
 pub mod pages;
@@ -51,6 +52,7 @@ enum Command {
     Token(token::Token),
     Delivery(delivery::Delivery),
     Ca(ca::Ca),
+    Krb5(krb5::Krb5),
 }
 
 /// What every command gets beside its own arguments.
@@ -71,6 +73,12 @@ impl Context {
             let here = PathBuf::from("countersign.toml");
             if here.exists() { here } else { PathBuf::from("/etc/countersign/countersign.toml") }
         })
+    }
+
+    /// Whether somebody said which config is meant.
+    #[must_use]
+    pub fn config_is_named(&self) -> bool {
+        self.config.is_some() || std::env::var_os("COUNTERSIGN_CONFIG").is_some()
     }
 
     /// Reads the config.
@@ -118,6 +126,7 @@ impl Command {
                 Self::Token(command) => command.run(context).await,
                 Self::Delivery(command) => command.run(context).await,
                 Self::Ca(command) => command.run(context).await,
+                Self::Krb5(command) => command.run(context).await,
             }
         })
     }
@@ -131,6 +140,7 @@ Examples:
   countersign serve                     run every listener the config names
   countersign account add alice --upn alice@example.com
   countersign token add alice --type totp --show-uri
+  countersign krb5 check alice          say what an MIT KDC will do when alice logs on
   countersign delivery test mail --to alice@example.com
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 config unusable, 4 credentials refused.";

@@ -4,6 +4,7 @@ pub mod control;
 pub mod delivery;
 pub mod est;
 pub mod http;
+pub mod kadmin;
 pub mod kerberos;
 pub mod otpce;
 pub mod radius;

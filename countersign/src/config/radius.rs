@@ -142,6 +142,28 @@ impl ClientSettings {
         }
     }
 
+    /// The name to go on with, and the upstream that knows it if it is not known here.
+    /// `realm` finds what becomes of a realm.
+    #[must_use]
+    pub fn route<'a>(
+        &self,
+        name: &str,
+        realm: impl FnOnce(&str) -> Option<&'a RealmSettings>,
+    ) -> (String, Option<String>) {
+        let qualified = match (&self.default_realm, name.contains(['@', '\\'])) {
+            (Some(realm), false) => &format!("{name}@{realm}"),
+            (Some(_) | None, _) => name,
+        };
+        let split = qualified.rsplit_once('@');
+        let found = split.and_then(|(user, name)| Some((user, realm(name)?)));
+        let name = match found {
+            Some((user, realm)) if realm.strip => user,
+            Some(_) | None => qualified,
+        };
+        let by_realm = found.and_then(|(_, realm)| realm.upstream.clone());
+        (name.to_owned(), self.upstream.clone().or(by_realm))
+    }
+
     /// Its socket, if that is its way in.
     #[must_use]
     pub fn socket(&self) -> Option<&SocketSettings> {

@@ -43,7 +43,6 @@ mod counts;
 mod handler;
 mod job;
 mod peer;
-mod principal;
 mod reply;
 mod report;
 mod request;

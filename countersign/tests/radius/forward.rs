@@ -256,3 +256,66 @@ async fn what_cannot_be_passed_on_is_said_and_not_sent() {
     assert!(matches!(error, Unanswered::Unsendable(found) if found == expected));
     assert!(home.received().is_empty());
 }
+
+/// A home server that challenges with a State, and accepts it when it comes back.
+async fn challenging(state: &'static [u8]) -> Server {
+    Server::start(move |_, request| {
+        let packet = Packet::read(request).unwrap();
+        let back = packet.attributes().first(AttributeNumber::STATE);
+        let code = match back {
+            Some(back) if back == state => Code::ACCESS_ACCEPT,
+            Some(_) => Code::ACCESS_REJECT,
+            None => Code::ACCESS_CHALLENGE,
+        };
+        let protection = Protection::MessageAuthenticator;
+        let mut draft = Draft::new(code, packet.identifier(), packet.authenticator(), protection);
+        if code == Code::ACCESS_CHALLENGE {
+            draft.push(AttributeNumber::STATE, state).unwrap();
+        }
+        vec![draft.finish_reply(&secret())]
+    })
+    .await
+}
+
+fn state_of(forwarded: &Forwarded) -> Option<Vec<u8>> {
+    let mut all = forwarded.attributes.iter();
+    all.find(|(number, _)| *number == AttributeNumber::STATE).map(|(_, value)| value.clone())
+}
+
+fn second_round(state: Vec<u8>) -> Forward {
+    let mut request = logon();
+    request.attributes.push((AttributeNumber::STATE, state));
+    request
+}
+
+#[tokio::test]
+async fn a_second_round_goes_to_the_server_that_challenged() {
+    let (silent, second) = (Server::silent().await, challenging(b"of the second").await);
+    let home = start(upstream(&[silent.address, second.address]));
+    let challenged = forward(&home, logon()).await.unwrap();
+    assert_eq!(challenged.code, Code::ACCESS_CHALLENGE);
+    let asked_before = silent.received().len();
+    // The first would be asked again if only the order of the list counted.
+    let fresh = start(upstream(&[silent.address, second.address]));
+    let state = state_of(&challenged).unwrap();
+    let accepted = forward(&fresh, second_round(state)).await.unwrap();
+    assert_eq!(accepted.code, Code::ACCESS_ACCEPT);
+    assert_eq!(silent.received().len(), asked_before);
+}
+
+#[tokio::test]
+async fn one_server_gets_its_state_as_it_gave_it() {
+    let only = challenging(&[b's'; 253]).await;
+    let home = start(upstream(&[only.address]));
+    let state = state_of(&forward(&home, logon()).await.unwrap()).unwrap();
+    assert_eq!(state, [b's'; 253]);
+    let accepted = forward(&home, second_round(state)).await.unwrap();
+    assert_eq!(accepted.code, Code::ACCESS_ACCEPT);
+}
+
+#[tokio::test]
+async fn a_state_without_room_for_a_mark_ends_the_logon() {
+    let (one, two) = (challenging(&[b's'; 253]).await, challenging(b"other").await);
+    let rejected = forward(&start(upstream(&[one.address, two.address])), logon()).await.unwrap();
+    assert_eq!((rejected.code, state_of(&rejected)), (Code::ACCESS_REJECT, None));
+}

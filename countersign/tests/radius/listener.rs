@@ -1,5 +1,7 @@
 //! The listener.
 
+use std::{collections::HashSet, sync::Arc};
+
 use countersign::{
     client::radius::Upstream,
     config::{radius::RadiusSettings, upstream::UpstreamSettings},
@@ -170,4 +172,42 @@ async fn two_listeners_do_not_share_an_address_unnoticed() {
     let error = bind(settings).err().unwrap();
     let expected = format!("RADIUS cannot listen on UDP {}: ", running.address);
     assert!(error.to_string().starts_with(&expected), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retry_from_other_ports_gets_the_same_answer_and_spends_nothing() {
+    let running = listen(None).await;
+    let request = Arc::new(Asking::logon("alice", &otp(0)).sign());
+    let mut answers = tokio::task::JoinSet::new();
+    for _ in 0..16 {
+        let (request, address) = (request.clone(), running.address);
+        answers.spawn(async move { Peer::new(1, address).await.ask(&request).await });
+    }
+    let answers = timeout(LIMIT, answers.join_all()).await.unwrap();
+    assert_eq!(answers, [Code::ACCESS_ACCEPT; 16]);
+    let peer = Peer::new(1, running.address).await;
+    let another = Asking::logon("alice", &otp(0)).sign();
+    assert_eq!(peer.ask(&another).await, Code::ACCESS_REJECT, "another request with that OTP");
+    assert_eq!(peer.ask(&Asking::logon("alice", &otp(1)).sign()).await, Code::ACCESS_ACCEPT);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upstream_is_asked_once_for_a_request_and_its_retries() {
+    // The upstream transmits its question again, so both of ours are there before the answer.
+    let server = Server::start(|number, request| {
+        if number < 3 { Vec::new() } else { vec![reply(request, Code::ACCESS_ACCEPT)] }
+    })
+    .await;
+    let upstream = Upstream::new(upstream(&[server.address])).unwrap();
+    let running = listen(Some(upstream)).await;
+    let request = Asking::logon("rosa", "123456").sign();
+    let (one, two) = (Peer::new(1, running.address).await, Peer::new(1, running.address).await);
+    one.send(&request).await;
+    two.send(&request).await;
+    assert_eq!(one.answer_to(&request).await, Code::ACCESS_ACCEPT);
+    assert_eq!(two.answer_to(&request).await, Code::ACCESS_ACCEPT);
+    let three = Peer::new(1, running.address).await;
+    assert_eq!(three.ask(&request).await, Code::ACCESS_ACCEPT);
+    let ports: HashSet<_> = server.received().iter().map(|(from, _)| *from).collect();
+    assert_eq!(ports.len(), 1, "each question has a port of its own");
 }

@@ -17,6 +17,7 @@ pub mod process;
 pub mod pyrad;
 pub mod radclient;
 pub mod radius;
+pub mod realm;
 pub mod smtp;
 pub mod stage;
 pub mod stream;

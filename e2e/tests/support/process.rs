@@ -116,6 +116,13 @@ impl Service {
         }
     }
 
+    /// Waits until it has ended by itself, and not well.
+    #[track_caller]
+    pub fn wait_for_its_end(&mut self) {
+        let status = poll(LIMIT, || self.child.try_wait().expect("a child can be waited for"));
+        assert!(status.is_some_and(|status| !status.success()), "{} goes on", self.name);
+    }
+
     /// Its output so far.
     pub fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()

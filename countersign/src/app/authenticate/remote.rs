@@ -11,32 +11,74 @@ use countersign_core::domain::{
     verdict::{Outcome, Question, Reason, Verdict},
 };
 
-use super::{Answer, Authenticator, MAX_ROUNDS, accepted, store_failed};
+use super::{Answer, Authenticator, MAX_ROUNDS, accepted, recent::Word, store_failed};
 use crate::{
     client::radius::Reply,
     store::{Committed, StoreError},
 };
 
+/// Why there is no word to remember.
+enum Unsaid {
+    Conflict,
+    Unavailable(Verdict),
+}
+
 impl Authenticator {
-    /// Counts a failure, asks, and takes the failure back if there was none. A guess at a
-    /// remote token is counted before the upstream is asked, so that guesses made at once
-    /// cannot all pass. `None`: somebody else moved the counter first.
+    /// The upstream's word, or what it said to the request of which this is a retry, also while
+    /// that is still being worked on. `None`: somebody else moved the counter first.
     pub(super) async fn ask_durably(
         &self,
         question: Question,
         subject: Subject<ClearSecret>,
         attempt: &Attempt,
     ) -> Option<Answer> {
-        let counted = self.upstream_change(&subject, question.token, Outcome::Rejected, attempt);
+        let account = subject.account.id;
+        let receipt = attempt.terms.receipt;
+        let cell = receipt.map(|receipt| self.recent.cell(account, receipt, attempt.at));
+        let cell = cell.unwrap_or_default();
+        let mut is_first = false;
+        let word = cell.get_or_try_init(async || {
+            is_first = true;
+            self.ask_counted(question, &subject, attempt).await
+        });
+        let word = match word.await {
+            Ok(word) => word.clone(),
+            Err(Unsaid::Conflict) => return None,
+            Err(Unsaid::Unavailable(verdict)) => return Some(verdict.into()),
+        };
+        let Word { mut verdict, challenge } = word;
+        let accepted = (verdict.outcome == Outcome::Accepted).then(|| accepted(verdict, subject));
+        if !is_first {
+            verdict.reason = Reason::Repeated;
+        }
+        Some(Answer { verdict, challenge, accepted })
+    }
+
+    /// Counts a failure, asks, and takes the failure back if there was none. A guess at a
+    /// remote token is counted before the upstream is asked, so that guesses made at once
+    /// cannot all pass.
+    async fn ask_counted(
+        &self,
+        question: Question,
+        subject: &Subject<ClearSecret>,
+        attempt: &Attempt,
+    ) -> Result<Word, Unsaid> {
+        let counted = self.upstream_change(subject, question.token, Outcome::Rejected, attempt);
         match self.store.commit(counted.clone()).await {
             Ok(Committed::Done) => {}
-            Ok(Committed::Conflict) => return None,
-            Err(error) => return Some(store_failed(&error, Some(subject.account.id)).into()),
+            Ok(Committed::Conflict) => return Err(Unsaid::Conflict),
+            Err(error) => {
+                return Err(Unsaid::Unavailable(store_failed(&error, Some(subject.account.id))));
+            }
         }
         let (verdict, challenge) = self.ask(question, &subject.account, attempt).await;
         self.settle(verdict, counted, attempt).await;
-        let accepted = (verdict.outcome == Outcome::Accepted).then(|| accepted(verdict, subject));
-        Some(Answer { verdict, challenge, accepted })
+        match verdict.outcome {
+            Outcome::Unavailable => Err(Unsaid::Unavailable(verdict)),
+            Outcome::Accepted | Outcome::Rejected | Outcome::Challenged => {
+                Ok(Word { verdict, challenge })
+            }
+        }
     }
 
     async fn ask(

@@ -53,20 +53,30 @@ pub enum Grade {
 pub struct Findings(Vec<Finding>);
 
 impl Findings {
-    fn add(&mut self, grade: Grade, object: &str, finding: impl Into<String>, remedy: &str) {
+    pub(crate) fn into_vec(self) -> Vec<Finding> {
+        self.0
+    }
+
+    pub(crate) fn add(
+        &mut self,
+        grade: Grade,
+        object: &str,
+        finding: impl Into<String>,
+        remedy: &str,
+    ) {
         let (object, finding) = (object.to_owned(), finding.into());
         self.0.push(Finding { grade, object, finding, remedy: remedy.to_owned() });
     }
 
-    fn good(&mut self, object: &str, finding: impl Into<String>) {
+    pub(crate) fn good(&mut self, object: &str, finding: impl Into<String>) {
         self.add(Grade::Good, object, finding, "");
     }
 
-    fn warning(&mut self, object: &str, finding: impl Into<String>, remedy: &str) {
+    pub(crate) fn warning(&mut self, object: &str, finding: impl Into<String>, remedy: &str) {
         self.add(Grade::Warning, object, finding, remedy);
     }
 
-    fn error(&mut self, object: &str, finding: impl Into<String>, remedy: &str) {
+    pub(crate) fn error(&mut self, object: &str, finding: impl Into<String>, remedy: &str) {
         self.add(Grade::Error, object, finding, remedy);
     }
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use countersign_core::{
     secret::Secret,
     wire::radius::{
+        attribute::Attribute,
         concealed::{Concealment, conceal_anew},
         dictionary::{AttributeNumber, Code},
     },
@@ -74,10 +75,51 @@ impl Upstream {
             Code::ACCOUNTING_REQUEST => Server::accounting,
             code => return Err(Unsendable::Code(code).into()),
         };
+        let (request, asked_by) = self.take_mark(request);
         let question = question(request, &ours)?;
         let _permit = self.permit().await?;
-        let (_, answer) = self.ask_in_order(&question, way).await?;
-        Ok(forwarded(answer, &ours, &client))
+        let (server, answer) = match asked_by {
+            None => self.ask_in_order(&question, way).await?,
+            Some((index, server)) => (index, way(server).ask(&question).await?),
+        };
+        Ok(self.mark(server, forwarded(answer, &ours, &client)))
+    }
+
+    /// The State of a challenge gets a mark in front of it that says which server it is of,
+    /// for that server alone can read it when it comes back. With one server there is no
+    /// need. Where a State fills its attribute there is no room, and no second round.
+    fn mark(&self, server: usize, mut forwarded: Forwarded) -> Forwarded {
+        if self.servers.len() < 2 || forwarded.code != Code::ACCESS_CHALLENGE {
+            return forwarded;
+        }
+        let mut states = forwarded.attributes.iter_mut();
+        let state = states.find(|(number, _)| *number == AttributeNumber::STATE);
+        match (state, u8::try_from(server)) {
+            (Some((_, state)), Ok(mark)) if state.len() < Attribute::MAX_VALUE_LENGTH => {
+                state.insert(0, mark);
+            }
+            (Some(_), _) => {
+                tracing::debug!(upstream = self.name, "a State is too long for a second round");
+                forwarded.attributes.retain(|(number, _)| *number != AttributeNumber::STATE);
+                forwarded.code = Code::ACCESS_REJECT;
+            }
+            (None, _) => {}
+        }
+        forwarded
+    }
+
+    /// The request without the mark, and the server that it names.
+    fn take_mark(&self, mut request: Forward) -> (Forward, Option<(usize, &Server)>) {
+        let mut states = request.attributes.iter_mut();
+        let state = states.find(|(number, _)| *number == AttributeNumber::STATE);
+        match state {
+            Some((_, state)) if self.servers.len() > 1 && !state.is_empty() => {
+                let index = usize::from(state.remove(0));
+                let server = self.servers.get(index).map(|server| (index, server));
+                (request, server)
+            }
+            Some(_) | None => (request, None),
+        }
     }
 }
 

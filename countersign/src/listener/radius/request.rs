@@ -2,16 +2,14 @@
 
 use countersign_core::{
     domain::name::{LoginName, LoginNameError},
+    krb5::login::{PrincipalError, login_of},
     secret::Secret,
     wire::radius::{
         authenticator::VerifiedRequest, dictionary::AttributeNumber, password::PasswordError,
     },
 };
 
-use super::{
-    principal::{self, PrincipalError},
-    rules::Rules,
-};
+use super::rules::Rules;
 use crate::config::radius::ClientSettings;
 
 /// Whom the request is about.
@@ -87,7 +85,7 @@ impl Question {
     ) -> Result<Self, Refusal> {
         let given = user_name(request)?;
         let name = match client.is_kdc {
-            true => &principal::login_of(given)?,
+            true => &login_of(given)?,
             false => given,
         };
         let (name, upstream) = route(name, client, rules);
@@ -115,18 +113,7 @@ pub(super) fn route(
     client: &ClientSettings,
     rules: &Rules,
 ) -> (String, Option<String>) {
-    let qualified = match (&client.default_realm, name.contains(['@', '\\'])) {
-        (Some(realm), false) => &format!("{name}@{realm}"),
-        (Some(_) | None, _) => name,
-    };
-    let split = qualified.rsplit_once('@');
-    let found = split.and_then(|(user, realm)| Some((user, rules.realm(realm)?)));
-    let name = match found {
-        Some((user, realm)) if realm.strip => user,
-        Some(_) | None => qualified,
-    };
-    let by_realm = found.and_then(|(_, realm)| realm.upstream.clone());
-    (name.to_owned(), client.upstream.clone().or(by_realm))
+    client.route(name, |realm| rules.realm(realm))
 }
 
 /// The one User-Name of a request.

@@ -5,11 +5,14 @@
 
 /// Peer: a principal that no login name can stand for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum PrincipalError {
+pub enum PrincipalError {
+    /// A backslash and nothing behind it.
     #[error("its principal ends in a backslash")]
     Escape,
+    /// A sign that means something in a login name.
     #[error("its principal has a sign inside a component that separates parts of a login name")]
     Ambiguous,
+    /// More than one `@` without a backslash.
     #[error("its principal has several realms")]
     Realms,
 }
@@ -18,7 +21,11 @@ pub(super) enum PrincipalError {
 ///
 /// What would read as another principal's name is refused: `alice\@HOME` without a realm is
 /// not alice of HOME, `a\/b` is not the instance b of a.
-pub(super) fn login_of(principal: &str) -> Result<String, PrincipalError> {
+///
+/// # Errors
+///
+/// No login name can stand for it.
+pub fn login_of(principal: &str) -> Result<String, PrincipalError> {
     let (mut name, mut realm) = (String::new(), None::<String>);
     let mut has_at = false;
     let mut letters = principal.chars();

@@ -1,0 +1,414 @@
+use std::{
+    fs,
+    os::unix::net::UnixListener,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use countersign_core::{
+    domain::{
+        account::{Account, Authentication, Validity},
+        id::AccountId,
+        lockout::Gate,
+    },
+    secret::Secret,
+};
+
+use super::{
+    account::Way::{Here, Nowhere, Upstream},
+    client::Way,
+    stanza::{Stanza, StanzaError, Wanted},
+    *,
+};
+use crate::{
+    app::admin::AccountView,
+    config::radius::{ClientSettings, RealmSettings, SocketSettings, Source},
+};
+
+/// A realm of its own in a directory, with a socket that is listened on.
+struct Place {
+    directory: tempfile::TempDir,
+    _listener: UnixListener,
+}
+
+impl Place {
+    fn new(otp: &str) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let listener = UnixListener::bind(directory.path().join("otp.sock")).unwrap();
+        let place = Self { directory, _listener: listener };
+        place.write("krb5.conf", "[libdefaults]\ndefault_realm = OTP.TEST\n");
+        place.write("kdc.conf", &format!("[otp]\n{}", otp.replace("@", &place.path(""))));
+        place
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        fs::write(self.directory.path().join(name), text).unwrap();
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.directory.path().join(name).display().to_string()
+    }
+
+    fn places(&self) -> realm::Places {
+        realm::Places {
+            krb5_conf: self.path("krb5.conf"),
+            kdc_conf: self.path("kdc.conf").into(),
+            run_directory: self.path("run"),
+            realm: None,
+        }
+    }
+
+    async fn check(&self, otp: &str, clients: &[KdcClient]) -> Examined {
+        let who = Who::String { principal: "alice".into(), otp: otp.into() };
+        let examination = Examination { places: self.places(), who, log: None };
+        check(&examination, Some(clients)).await
+    }
+
+    fn client(&self) -> KdcClient {
+        let path: PathBuf = self.path("otp.sock").into();
+        let socket =
+            SocketSettings { path: path.clone(), mode: 0o600, group: None, users: Vec::new() };
+        let settings =
+            ClientSettings::new("kdc".into(), Source::Socket(socket), Secret::new(Vec::new()));
+        let settings = ClientSettings {
+            is_kdc: true,
+            require_message_authenticator: false,
+            deadline: Some(Duration::from_secs(4)),
+            indicators: vec!["otp".to_owned()].into(),
+            ..settings
+        };
+        KdcClient { settings, way: Way::Socket { path, users: Vec::new() }, realms: Vec::new() }
+    }
+}
+
+const VPN: &str = "vpn = {\nserver = @otp.sock\nindicator = otp\n}\n";
+const STRING: &str = r#"[{"type":"vpn"}]"#;
+
+#[track_caller]
+fn says(examined: &Examined, grade: Grade, object: &str, word: &str) {
+    let is_it = |finding: &&Finding| {
+        finding.grade == grade && finding.object == object && finding.finding.contains(word)
+    };
+    assert!(examined.findings.iter().any(|f| is_it(&f)), "{word}: {:#?}", examined.findings);
+}
+
+#[track_caller]
+fn says_nothing_of(examined: &Examined, word: &str) {
+    let found = examined.findings.iter().find(|finding| finding.finding.contains(word));
+    assert!(found.is_none(), "{found:#?}");
+}
+
+#[tokio::test]
+async fn both_sides_that_agree_are_good() {
+    let place = Place::new(VPN);
+    let examined = place.check(STRING, &[place.client()]).await;
+    says(&examined, Grade::Good, "otp type vpn", "radius.client.kdc");
+    says(&examined, Grade::Good, "principal alice@OTP.TEST", "\"alice\"");
+    let [asked] = &examined.asked[..] else { panic!("{examined:?}") };
+    assert_eq!((asked.way(), &*asked.client.settings.name), (Here("alice".into()), "kdc"));
+    says_nothing_of(&examined, "DEFAULT");
+}
+
+#[tokio::test]
+async fn what_the_sides_do_not_agree_about_is_found() {
+    let place = Place::new(VPN);
+    let change = |change: &dyn Fn(&mut KdcClient)| {
+        let mut client = place.client();
+        change(&mut client);
+        client
+    };
+    let slow = change(&|client| client.settings.deadline = Some(Duration::from_secs(5)));
+    let weak = change(&|client| client.settings.indicators = [].into());
+    let plain = change(&|client| client.settings.is_kdc = false);
+    let secret = change(&|client| client.settings.secret = Secret::new(b"x".to_vec()));
+    let closed = change(&|client| {
+        client.way = Way::Socket { path: place.path("otp.sock").into(), users: vec![4711] };
+    });
+    let other =
+        change(&|client| client.way = Way::Socket { path: "/other".into(), users: Vec::new() });
+    for (client, grade, word) in [
+        (slow, Grade::Error, "the KDC waits 5 s"),
+        (weak, Grade::Warning, "does not demand"),
+        (plain, Grade::Warning, "kdc = true"),
+        (secret, Grade::Error, "its secret is not that of"),
+        (closed, Grade::Error, "does not let connect"),
+        (other, Grade::Warning, "no client"),
+    ] {
+        let examined = place.check(STRING, &[client]).await;
+        says(&examined, grade, "otp type vpn", word);
+    }
+    let spare =
+        change(&|client| client.way = Way::Socket { path: "/other".into(), users: Vec::new() });
+    let examined = place.check(STRING, &[place.client(), spare]).await;
+    says(&examined, Grade::Warning, "radius.client.kdc", "no token type");
+}
+
+#[tokio::test]
+async fn a_secret_that_cannot_be_read_breaks_everybody() {
+    let place =
+        Place::new(&format!("{VPN}udp = {{\nserver = 127.0.0.1:1812\nsecret = @secret\n}}\n"));
+    let examined = place.check(STRING, &[]).await;
+    says(&examined, Grade::Error, "otp type udp", "nobody");
+    says(&examined, Grade::Error, "principal alice@OTP.TEST", "nobody");
+    place.write("secret", "");
+    says(&place.check(STRING, &[]).await, Grade::Error, "otp type udp", "empty");
+    place.write("secret", " it \n");
+    let over_udp = |secret: &[u8], require| KdcClient {
+        way: Way::Network {
+            network: "127.0.0.0/8".parse().unwrap(),
+            listen: vec!["0.0.0.0:1812".parse().unwrap()],
+        },
+        settings: ClientSettings {
+            secret: Secret::new(secret.to_vec()),
+            require_message_authenticator: require,
+            ..place.client().settings
+        },
+        ..place.client()
+    };
+    let examined = place.check(STRING, &[over_udp(b"it", false)]).await;
+    says(&examined, Grade::Good, "otp type udp", "answers it");
+    says_nothing_of(&examined, "its secret");
+    says_nothing_of(&examined, "Message-Authenticator, which");
+    let examined = place.check(STRING, &[over_udp(b"other", false)]).await;
+    says(&examined, Grade::Error, "otp type udp", "its secret is not that of");
+}
+
+#[tokio::test]
+async fn files_are_read_as_the_kdc_reads_them() {
+    let place = Place::new(VPN);
+    let directory = place.path("d");
+    fs::create_dir(&directory).unwrap();
+    place.write("d/1.conf", "[otp]\nvpn = {\nindicator = later\n}\n");
+    place.write("d/2.conf~", "nonsense = [");
+    place.write("krb5.conf", &format!("includedir {directory}\n[libdefaults]\n"));
+    let examined = place.check(STRING, &[]).await;
+    says(&examined, Grade::Good, "principal alice", "indicators otp, later");
+    place.write("d/1.conf", "[otp]\nvpn = {\nword\n}\n");
+    let examined = place.check(STRING, &[]).await;
+    let [.., finding] = &examined.findings[..] else { panic!("{examined:?}") };
+    assert!(finding.finding.contains("d/1.conf:3") && finding.grade == Grade::Error, "{finding:?}");
+    place.write("krb5.conf", "include /nowhere/krb5.conf\n");
+    let examined = place.check(STRING, &[]).await;
+    let object = format!("file {}", place.path("krb5.conf"));
+    says(&examined, Grade::Error, &object, "/nowhere/krb5.conf, which cannot be read");
+}
+
+#[tokio::test]
+async fn several_kdcs_and_udp_send_an_otp_twice() {
+    let place = Place::new(VPN);
+    let realm =
+        "[libdefaults]\ndefault_realm = OTP.TEST\n%\n[realms]\nOTP.TEST = {\nkdc = a\nkdc = b\n}\n";
+    place.write("krb5.conf", &realm.replace('%', ""));
+    says(&place.check(STRING, &[]).await, Grade::Warning, "realm OTP.TEST", "the same OTP");
+    place.write("krb5.conf", &realm.replace('%', "udp_preference_limit = 1"));
+    says_nothing_of(&place.check(STRING, &[]).await, "the same OTP");
+}
+
+#[tokio::test]
+async fn a_dump_has_everybody() {
+    let place = Place::new(VPN);
+    let dump = concat!(env!("CARGO_MANIFEST_DIR"), "/../testdata/krb5/dump.txt");
+    let read = async |named| {
+        let who = Who::Dump { file: dump.into(), named };
+        check(&Examination { places: place.places(), who, log: None }, None).await
+    };
+    let examined = read(Named::All).await;
+    says(&examined, Grade::Error, "principal alice@OTP.TEST", "\"watchword\"");
+    says(&examined, Grade::Error, "principal bob@OTP.TEST", "quotes are gone");
+    says(&examined, Grade::Warning, "principal bob@OTP.TEST", "policy strict");
+    says(&examined, Grade::Good, "principal host/web.otp.test@OTP.TEST", "vpn");
+    let examined = read(Named::These(vec!["ghost".into()])).await;
+    says(&examined, Grade::Error, "principal ghost@OTP.TEST", "does not have it");
+    says_nothing_of(&examined, "quotes are gone");
+}
+
+#[tokio::test]
+async fn a_log_is_summarised() {
+    let place = Place::new(VPN);
+    place.write("log", "preauth (otp) verify failure: Connection refused\nx\n");
+    let log = Some(place.path("log").into());
+    let examination = Examination { places: place.places(), who: Who::Nobody, log };
+    let examined = check(&examination, None).await;
+    let object = format!("log {}", place.path("log"));
+    says(&examined, Grade::Warning, &object, "nobody listens");
+    let missing = Examination { log: Some("/nowhere/log".into()), ..examination };
+    says(&check(&missing, None).await, Grade::Error, "log /nowhere/log", "No such file");
+}
+
+#[tokio::test]
+async fn an_account_must_be_there_and_have_a_token_that_can_do_what_is_demanded() {
+    let place = Place::new(VPN);
+    let examined = place.check(STRING, &[place.client()]).await;
+    let asked = &examined.asked[0];
+    let missing = asked.examine(Err("there is no account \"alice\"".into()));
+    assert!(missing[0].grade == Grade::Error && missing[0].remedy.contains("strip_realm"));
+    let found = asked.examine(Ok(&view(&["alice"])));
+    assert_eq!(found[0].grade, Grade::Good);
+    assert!(found[1].finding.contains("demands: otp"), "{found:?}");
+    assert_eq!(found[1].grade, Grade::Error);
+    let mut far = view(&["alice"]);
+    far.account.authentication = Authentication::Upstream("rsa".into());
+    let found = asked.examine(Ok(&far));
+    assert!(found[1].grade == Grade::Good && found[1].finding.contains("upstream.rsa"));
+    let mut disabled = view(&["alice"]);
+    disabled.account.disabled = true;
+    assert!(asked.examine(Ok(&disabled)).iter().any(|found| found.grade == Grade::Error));
+}
+
+#[tokio::test]
+async fn names_go_where_the_listener_sends_them() {
+    let place = Place::new(VPN);
+    let mut client = place.client();
+    client.settings.default_realm = Some("P.TEST".into());
+    client.realms = vec![
+        RealmSettings { name: "far.test".into(), upstream: Some("far".into()), strip: false },
+        RealmSettings { name: "near.test".into(), upstream: None, strip: true },
+    ];
+    let asked = async |user_name: &str| {
+        let string = format!(r#"[{{"type":"vpn","username":"{user_name}"}}]"#);
+        place.check(&string, std::slice::from_ref(&client)).await.asked.remove(0)
+    };
+    assert_eq!(asked("alice").await.way(), Here("alice@P.TEST".into()));
+    assert_eq!(asked("alice@X").await.way(), Here("alice@X".into()));
+    assert_eq!(asked("alice@NEAR.TEST").await.way(), Here("alice".into()));
+    let far = asked("alice@FAR.TEST").await;
+    assert_eq!(far.way(), Upstream("far".into()));
+    assert!(far.elsewhere()[0].finding.contains("upstream.far"));
+    let nowhere = asked("a@b@c").await;
+    assert!(matches!(nowhere.way(), Nowhere(_)), "{nowhere:?}");
+    assert_eq!(nowhere.elsewhere()[0].grade, Grade::Error);
+}
+
+fn view(logins: &[&str]) -> AccountView {
+    let account = Account {
+        id: AccountId::from_bytes([9; 16]),
+        person: None,
+        name: "alice".into(),
+        domain: None,
+        realm: None,
+        upn: None,
+        dn: None,
+        sid: None,
+        groups: Vec::new(),
+        disabled: false,
+        validity: Validity::default(),
+        authentication: Authentication::Tokens,
+    };
+    AccountView {
+        account,
+        owner: None,
+        logins: logins.iter().map(|login| (*login).to_owned()).collect(),
+        failures: 0,
+        last_failure: None,
+        gate: Gate::Open,
+        tokens: Vec::new(),
+    }
+}
+
+fn written(client: KdcClient, wanted: &Wanted) -> Result<Stanza, StanzaError> {
+    stanza::write(&[client], &[view(&["alice", "alice@otp.test"])], Some("otp.test"), wanted)
+}
+
+#[test]
+fn the_stanza_of_a_socket_is_complete() {
+    let place = Place::new("");
+    let stanza = written(place.client(), &Wanted::default()).unwrap();
+    let socket = place.path("otp.sock");
+    let expected = format!(
+        "[otp]\n    kdc = {{\n        server = {socket}\n        timeout = 5\n        strip_realm = false\n        indicator = otp\n    }}\n"
+    );
+    assert_eq!(stanza.profile, expected);
+    let add = ["kadmin.local", "addprinc", "-nokey", "+requires_preauth", "alice@OTP.TEST"];
+    let set = ["kadmin.local", "setstr", "alice@OTP.TEST", "otp", r#"[{"type":"kdc"}]"#];
+    assert_eq!(stanza.commands, [add, set]);
+    assert!(stanza.notes.iter().any(|note| note.contains("restart")));
+}
+
+#[test]
+fn the_stanza_follows_what_is_wanted() {
+    let place = Place::new("");
+    let mut long = place.client();
+    long.settings.deadline = Some(Duration::from_millis(29_500));
+    let wanted = Wanted {
+        token_type: Some("hard".into()),
+        indicators: vec!["hardware".into()],
+        strip_realm: true,
+        realm: Some("Other.Test".into()),
+        existing: true,
+        ..Wanted::default()
+    };
+    let stanza = written(long, &wanted).unwrap();
+    for line in ["hard = {", "timeout = 31", "strip_realm = true", "indicator = hardware"] {
+        assert!(stanza.profile.contains(line), "{}", stanza.profile);
+    }
+    let verbs: Vec<_> = stanza.commands.iter().map(|command| command[1].as_str()).collect();
+    assert_eq!(verbs, ["modprinc", "setstr", "purgekeys"]);
+    assert!(stanza.commands[1].contains(&"alice@Other.Test".to_owned()));
+    // With the realm the name would lead nowhere, so the string has one that does.
+    let stanza = written(place.client(), &Wanted { strip_realm: false, ..wanted }).unwrap();
+    assert_eq!(stanza.commands[1][4], r#"[{"type":"hard","username":"alice"}]"#);
+}
+
+#[test]
+fn the_default_socket_is_the_default_type() {
+    let place = Place::new("");
+    let client = KdcClient {
+        way: Way::Socket { path: "/run/krb5kdc/DEFAULT.socket".into(), users: Vec::new() },
+        ..place.client()
+    };
+    let stanza = written(client, &Wanted::default()).unwrap();
+    assert!(stanza.profile.contains("    DEFAULT = {"), "{}", stanza.profile);
+    assert_eq!(stanza.commands[1][4], "[{}]");
+}
+
+#[test]
+fn over_udp_the_server_must_be_known_and_a_secret_is_named() {
+    let place = Place::new("");
+    let over_udp = |listen: &str| KdcClient {
+        way: Way::Network {
+            network: "10.0.0.1/32".parse().unwrap(),
+            listen: vec![listen.parse().unwrap()],
+        },
+        ..place.client()
+    };
+    let stanza = written(over_udp("10.0.0.5:1812"), &Wanted::default()).unwrap();
+    for line in ["server = 10.0.0.5:1812", "secret = countersign-kdc.secret", "retries = 3"] {
+        assert!(stanza.profile.contains(line), "{}", stanza.profile);
+    }
+    for listen in ["0.0.0.0:1812", "[::1]:1812"] {
+        let error = written(over_udp(listen), &Wanted::default()).unwrap_err();
+        assert!(matches!(error, StanzaError::NoServer(_)), "{error}");
+    }
+    let wanted = Wanted { server: Some("otp.test:1645".into()), ..Wanted::default() };
+    let stanza = written(over_udp("0.0.0.0:1812"), &wanted).unwrap();
+    assert!(stanza.profile.contains("server = otp.test:1645"));
+}
+
+#[test]
+fn what_cannot_be_written_is_refused() {
+    let place = Place::new("");
+    let named = |name: &str| Wanted { token_type: Some(name.into()), ..Wanted::default() };
+    let error = written(place.client(), &named("a b")).unwrap_err();
+    assert!(matches!(error, StanzaError::TypeName(_)), "{error}");
+    let mut two = [place.client(), place.client()];
+    two[1].settings.name = "other".into();
+    let error = stanza::write(&two, &[], None, &named("x")).unwrap_err();
+    assert!(error.to_string().contains("kdc, other"), "{error}");
+    let none = stanza::write(&[], &[], None, &Wanted::default()).unwrap_err();
+    assert!(matches!(none, StanzaError::NoClient));
+    let error = stanza::write(&two[..1], &[view(&[])], None, &Wanted::default()).unwrap_err();
+    assert!(error.to_string().contains("--realm"), "{error}");
+}
+
+#[test]
+fn var_run_is_run() {
+    let place = Place::new("");
+    let client = KdcClient {
+        way: Way::Socket { path: "/run/x.socket".into(), users: Vec::new() },
+        ..place.client()
+    };
+    let server = countersign_core::krb5::token_type::Server::parse("/var/run/x.socket");
+    let token_type = countersign_core::krb5::token_type::TokenType::new("x", server);
+    assert!(client::serving(&token_type, &[client]).is_some());
+    assert!(Path::new("/run").exists());
+}
