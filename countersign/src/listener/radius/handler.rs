@@ -62,6 +62,9 @@ pub(super) struct Handler {
 pub(super) enum Step {
     /// Nothing. It was counted.
     Nothing,
+    /// Nothing, and nothing any more on this connection: its peer does not know the secret
+    /// (RFC 6613 §2.6.4). For datagrams it is the same as nothing.
+    Close,
     /// This is to be sent.
     Answer(Vec<u8>),
     /// This has to be done; then [`Handler::finish`] wants to know.
@@ -166,7 +169,15 @@ impl Handler {
         step.unwrap_or_else(|dropped| {
             tracing::debug!(%peer, cause = %dropped, "a RADIUS packet was dropped");
             self.counter_of(dropped).add();
-            Step::Nothing
+            match dropped {
+                Dropped::Unauthentic(_) => Step::Close,
+                Dropped::UnknownClient
+                | Dropped::Malformed(_)
+                | Dropped::UnexpectedCode(_)
+                | Dropped::InProgress
+                | Dropped::Busy
+                | Dropped::Limited => Step::Nothing,
+            }
         })
     }
 

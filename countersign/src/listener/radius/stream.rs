@@ -28,6 +28,8 @@ use super::{
 enum Closed {
     #[error("the stream is no longer RADIUS: {0}")]
     Malformed(String),
+    #[error("the peer does not know the shared secret, or sends no Message-Authenticator")]
+    Unauthentic,
     #[error("the rest of a packet did not come")]
     Stalled,
     #[error("answers are not read")]
@@ -119,6 +121,7 @@ impl Connection {
             let now = self.services.clock.now();
             match self.handler.handle_packet(packet, &self.peer, now) {
                 Step::Nothing => {}
+                Step::Close => return Err(Closed::Unauthentic),
                 Step::Answer(answer) => write(writer, &answer).await?,
                 Step::Work(asked, job) => work.push((job, asked)),
             }

@@ -59,7 +59,7 @@ impl Trial {
         now: UnixTime,
     ) -> Option<Vec<u8>> {
         match self.handler.handle(octets, &peer_of(peer), now) {
-            Step::Nothing => None,
+            Step::Nothing | Step::Close => None,
             Step::Answer(answer) => Some(answer),
             Step::Work(asked, job) => {
                 let (asked, done) = job.run(self.services.clone(), asked).await;

@@ -53,7 +53,7 @@ impl Loop {
                 let Ok((length, address)) = self.socket.try_recv_from(&mut datagram) else { break };
                 let peer = Peer::Udp(canonical(address));
                 match self.handler.handle(&datagram[..length], &peer, services.clock.now()) {
-                    Step::Nothing => {}
+                    Step::Nothing | Step::Close => {}
                     Step::Answer(answer) => self.send(&answer, address).await,
                     Step::Work(asked, job) => working.push(job.run(services.clone(), asked)),
                 }
