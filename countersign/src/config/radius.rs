@@ -72,6 +72,8 @@ pub struct ClientSettings {
     pub max_requests_per_second: Option<NonZeroU32>,
     /// The realm of names that have none.
     pub default_realm: Option<String>,
+    /// Whether its names are taken without their realm, whatever that is.
+    pub strip_realm: bool,
     /// The strengths that a token must have for this client.
     pub indicators: Arc<[String]>,
     /// Seconds in which the same name and passcode through another socket, node or process
@@ -134,6 +136,7 @@ impl ClientSettings {
             probe: None,
             max_requests_per_second: None,
             default_realm: None,
+            strip_realm: false,
             indicators: Arc::default(),
             retry_grace: 0,
             deadline: None,
@@ -158,6 +161,7 @@ impl ClientSettings {
         let found = split.and_then(|(user, name)| Some((user, realm(name)?)));
         let name = match found {
             Some((user, realm)) if realm.strip => user,
+            Some(_) | None if self.strip_realm => split.map_or(qualified, |(user, _)| user),
             Some(_) | None => qualified,
         };
         let by_realm = found.and_then(|(_, realm)| realm.upstream.clone());

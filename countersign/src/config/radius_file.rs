@@ -127,6 +127,9 @@ pub struct ClientFile {
     pub max_requests_per_second: Option<NonZeroU32>,
     /// The realm of names without one.
     pub default_realm: Option<String>,
+    /// Take the realm off its names, whatever it is.
+    #[serde(default)]
+    pub strip_realm: bool,
     /// The strengths that a token must have.
     #[serde(default)]
     pub require_indicators: Vec<String>,
@@ -228,6 +231,7 @@ fn check_client(
         probe: file.probe.map(probe),
         max_requests_per_second: file.max_requests_per_second,
         default_realm: file.default_realm,
+        strip_realm: file.strip_realm,
         indicators: file.require_indicators.into(),
         retry_grace,
         deadline,

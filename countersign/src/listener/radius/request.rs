@@ -299,6 +299,7 @@ mod tests {
         let vpn = client();
         let far = ClientSettings { default_realm: Some("Other.Example".into()), ..client() };
         let sent_on = ClientSettings { upstream: Some("rsa".into()), ..client() };
+        let stripped = ClientSettings { strip_realm: true, ..client() };
         for (client, name, expected, upstream) in [
             (&vpn, "alice", "alice", None),
             (&vpn, "alice@corp.example", "alice@corp.example", None),
@@ -311,6 +312,9 @@ mod tests {
             (&far, "alice@krb.example", "alice", None),
             (&sent_on, "alice", "alice", Some("rsa")),
             (&sent_on, "alice@partner.example", "alice", Some("rsa")),
+            (&stripped, "alice@anywhere", "alice", None),
+            (&stripped, "CORP\\alice", "CORP\\alice", None),
+            (&stripped, "alice@other.example", "alice", Some("other")),
         ] {
             let (found, sent_to) = route(name, client, &rules());
             assert_eq!((found.as_str(), sent_to.as_deref()), (expected, upstream), "{name}");
