@@ -4,7 +4,10 @@ use std::{collections::HashSet, sync::Arc};
 
 use countersign::{
     client::radius::Upstream,
-    config::{radius::RadiusSettings, upstream::UpstreamSettings},
+    config::{
+        radius::{RadiusRules, RadiusSettings},
+        upstream::UpstreamSettings,
+    },
 };
 use countersign_core::{
     secret::Secret,
@@ -14,8 +17,12 @@ use countersign_core::{
     },
 };
 use tokio::{sync::mpsc, time::timeout};
+use tokio_util::sync::CancellationToken;
 
-use crate::support::{Asking, LIMIT, Peer, Server, bind, eventually, listen, otp, reply, upstream};
+use crate::support::{
+    Asking, LIMIT, Peer, Server, bind, bind_with, client, eventually, listen, otp, reply, services,
+    upstream, vault,
+};
 
 #[tokio::test]
 async fn accepts_an_otp_once() {
@@ -210,4 +217,40 @@ async fn an_upstream_is_asked_once_for_a_request_and_its_retries() {
     assert_eq!(three.ask(&request).await, Code::ACCESS_ACCEPT);
     let ports: HashSet<_> = server.received().iter().map(|(from, _)| *from).collect();
     assert_eq!(ports.len(), 1, "each question has a port of its own");
+}
+
+/// Two nodes have the store and the master key in common, and nothing else.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retry_that_reaches_a_second_node_gets_the_same_answer_and_spends_nothing() {
+    let (services, vault) = (services(None).await, vault());
+    let nodes = [1, 2].map(|_| {
+        let clients = vec![client("default", "127.0.0.1/32")];
+        let settings = RadiusSettings {
+            listen: vec![([127, 0, 0, 1], 0).into()],
+            rules: RadiusRules { clients, ..RadiusRules::default() },
+            ..RadiusSettings::default()
+        };
+        let node = bind_with(settings, &vault).unwrap();
+        let address = node.addresses().udp[0];
+        tokio::spawn(node.serve(services.clone(), CancellationToken::new()));
+        address
+    });
+    for counter in 0..20 {
+        let request = Asking::logon("alice", &otp(counter)).sign();
+        let (one, two) = (Peer::new(1, nodes[0]).await, Peer::new(1, nodes[1]).await);
+        one.send(&request).await;
+        two.send(&request).await;
+        assert_eq!(one.answer_to(&request).await, Code::ACCESS_ACCEPT);
+        assert_eq!(two.answer_to(&request).await, Code::ACCESS_ACCEPT);
+        let another = Asking::logon("alice", &otp(counter)).sign();
+        assert_eq!(two.ask(&another).await, Code::ACCESS_REJECT, "spent once");
+    }
+    let wrong = Asking::logon("alice", "000000").sign();
+    for address in nodes {
+        assert_eq!(Peer::new(1, address).await.ask(&wrong).await, Code::ACCESS_REJECT);
+    }
+    // Had it been counted twice, one more failure would make the right OTP wait.
+    let peer = Peer::new(1, nodes[0]).await;
+    assert_eq!(peer.ask(&Asking::logon("alice", "000000").sign()).await, Code::ACCESS_REJECT);
+    assert_eq!(peer.ask(&Asking::logon("alice", &otp(20)).sign()).await, Code::ACCESS_ACCEPT);
 }

@@ -165,11 +165,22 @@ pub(crate) async fn listen(upstream: Option<Upstream>) -> Running {
     Running { address, counts, stop, served }
 }
 
-#[expect(clippy::unwrap_in_result, reason = "what fails here is the test")]
 pub(crate) fn bind(settings: RadiusSettings) -> Result<RadiusListener, BindError> {
+    bind_with(settings, &vault())
+}
+
+/// With the master key of a node.
+pub(crate) fn bind_with(
+    settings: RadiusSettings,
+    vault: &Vault,
+) -> Result<RadiusListener, BindError> {
+    RadiusListener::bind(settings, None, vault, 120, &mut Inherited::default())
+}
+
+/// With a new master key.
+pub(crate) fn vault() -> Vault {
     let directory = tempfile::tempdir().unwrap();
-    let vault = Vault::create(&directory.path().join("key")).unwrap();
-    RadiusListener::bind(settings, None, &vault, 120, &mut Inherited::default())
+    Vault::create(&directory.path().join("key")).unwrap()
 }
 
 pub(crate) fn client(name: &str, network: &str) -> ClientSettings {
