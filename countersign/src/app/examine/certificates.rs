@@ -16,6 +16,9 @@ use crate::{
 };
 
 pub(super) fn examine(config: &Config, now: UnixTime, findings: &mut Findings) {
+    if let Some(radsec) = config.radius.as_ref().and_then(|radius| radius.tls.as_ref()) {
+        examine_tls("radius.tls", &radsec.tls, now, findings);
+    }
     if let Some(otpce) = &config.otpce {
         examine_tls("otpce.tls", &otpce.tls, now, findings);
         if otpce.issuing_ca.is_empty() {
