@@ -283,7 +283,7 @@ impl Handler {
                 may_challenge: !client.never_challenge && !client.is_kdc,
                 prior: None,
                 indicators: client.indicators.clone(),
-                receipt: Some(self.receipt(request, client, login, &passcode)),
+                receipt: self.receipt(request, asked, login, &passcode),
             },
             login: login.clone(),
             passcode,
@@ -294,23 +294,25 @@ impl Handler {
     }
 
     /// By what a retry is known on another socket, or another node: by the packet, or where
-    /// the config allows it by whom it is about and what was typed.
+    /// the config allows it by whom it is about and what was typed. A packet of RADIUS/1.1
+    /// has nothing random in it, so two persons may send the same one; it is no mark.
     fn receipt(
         &self,
         request: &VerifiedRequest<'_>,
-        client: &ClientSettings,
+        asked: &Asked,
         login: &LoginName,
         passcode: &Secret<Vec<u8>>,
-    ) -> Receipt {
-        let marker = &self.common.retries;
+    ) -> Option<Receipt> {
+        let (marker, client) = (&self.common.retries, &asked.client.settings);
         let name = client.name.as_bytes();
         if client.retry_grace == 0 {
-            let mark = marker.mark(&[b"packet", name, request.packet().as_bytes()]);
-            return Receipt::new(mark, REMEMBERED_SECONDS);
+            let mark = || marker.mark(&[b"packet", name, request.packet().as_bytes()]);
+            return (!asked.peer.is_trusted_transport())
+                .then(|| Receipt::new(mark(), REMEMBERED_SECONDS));
         }
         let login = login.key().as_str().as_bytes();
         let mark = marker.mark(&[b"passcode", name, login, passcode.expose_bytes()]);
-        Receipt::new(mark, client.retry_grace)
+        Some(Receipt::new(mark, client.retry_grace))
     }
 
     fn accounting_request(

@@ -395,6 +395,7 @@ fn over_radius_1_1_nothing_is_hidden_and_the_token_comes_back() {
     let request = draft.finish_over_tls();
     let (asked, attempt) = asked(handler.handle(&request, &branch(Version::V1_1), NOW));
     assert_eq!(attempt.passcode, Secret::new(b"755224".to_vec()));
+    assert_eq!(attempt.terms.receipt, None, "the packet may come from another person");
     let answer = handler.finish(&asked, done(Outcome::Accepted), NOW).unwrap();
     let packet = Packet::read(&answer).unwrap();
     assert_eq!(packet.request_token(), RequestToken(77));
