@@ -14,7 +14,19 @@ fn every_conversation_of_the_corpus_does_no_harm() {
 
 #[test]
 fn the_corpus_reaches_acceptances() {
-    for (name, accepted) in [("accepted_once", 2), ("exempt", 2), ("probe_and_status", 1)] {
+    for (name, accepted) in [
+        ("accepted_once", 2),
+        ("exempt", 2),
+        ("probe_and_status", 1),
+        ("every_way", 8),
+        ("pin_first", 4),
+        ("state_of_another", 0),
+        ("kdc", 2),
+        ("retry_grace", 1),
+        ("radius_1_1", 2),
+        ("delivered", 0),
+        ("sent_on_and_reported", 0),
+    ] {
         let conversation = fs::read(corpus().join(name)).unwrap();
         assert_eq!(handler::acceptances(&conversation), accepted, "{name}");
     }

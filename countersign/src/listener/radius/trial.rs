@@ -14,10 +14,12 @@ use super::{
 };
 use crate::{config::radius::RadiusRules, vault::Vault};
 
-/// One loop or connection of the listener, one packet at a time.
+/// One UDP socket of the listener, and a new connection for every other packet; one packet at
+/// a time.
 #[doc(hidden)]
 pub struct Trial {
-    handler: Handler,
+    common: Arc<Common>,
+    socket: Handler,
     services: Services,
 }
 
@@ -48,7 +50,7 @@ impl Trial {
     /// Two clients cannot be told apart.
     pub fn new(rules: RadiusRules, services: Services, vault: &Vault) -> Result<Self, Twins> {
         let common = Arc::new(Common::new(Rules::new(rules)?, vault, 120));
-        Ok(Self { handler: Handler::new(common), services })
+        Ok(Self { socket: Handler::new(common.clone()), common, services })
     }
 
     /// What is sent back when these octets have come from a peer.
@@ -58,12 +60,17 @@ impl Trial {
         peer: &TrialPeer,
         now: UnixTime,
     ) -> Option<Vec<u8>> {
-        match self.handler.handle(octets, &peer_of(peer), now) {
+        let mut connection = Handler::new(self.common.clone());
+        let handler = match peer {
+            TrialPeer::Udp(_) => &mut self.socket,
+            TrialPeer::Tcp(_) | TrialPeer::Tls { .. } | TrialPeer::Unix(_) => &mut connection,
+        };
+        match handler.handle(octets, &peer_of(peer), now) {
             Step::Nothing | Step::Close => None,
             Step::Answer(answer) => Some(answer),
             Step::Work(asked, job) => {
                 let (asked, done) = job.run(self.services.clone(), asked).await;
-                self.handler.finish(&asked, done, now)
+                handler.finish(&asked, done, now)
             }
         }
     }
