@@ -153,10 +153,7 @@ impl Handler {
             }
             None => {
                 common.counts.undecided.add();
-                if let Some(address) = asked.peer.datagram_address() {
-                    let ReplyTo { identifier, authenticator, .. } = asked.reply_to;
-                    self.repeats.withdrawn(address, identifier, authenticator);
-                }
+                self.forget(asked);
                 return None;
             }
         };
@@ -335,7 +332,10 @@ impl Handler {
             return self.work(asked, Job::Record(report.into()));
         }
         match asked.peer {
-            Peer::Udp(_) => Err(Dropped::UnexpectedCode(Code::ACCOUNTING_REQUEST)),
+            Peer::Udp(_) => {
+                self.forget(&asked);
+                Err(Dropped::UnexpectedCode(Code::ACCOUNTING_REQUEST))
+            }
             Peer::Tcp(_) | Peer::Tls { .. } | Peer::Unix { .. } => {
                 Ok(self.answered_now(&asked, Answered::Unsupported, now))
             }
@@ -344,10 +344,7 @@ impl Handler {
 
     fn work(&mut self, asked: Asked, job: Job) -> Result<Step, Dropped> {
         if self.in_flight >= MAX_IN_FLIGHT {
-            if let Some(address) = asked.peer.datagram_address() {
-                let ReplyTo { identifier, authenticator, .. } = asked.reply_to;
-                self.repeats.withdrawn(address, identifier, authenticator);
-            }
+            self.forget(&asked);
             return Err(Dropped::Busy);
         }
         self.in_flight += 1;
@@ -377,6 +374,13 @@ impl Handler {
         let ReplyTo { identifier, authenticator, .. } = *reply_to;
         let answer = answer.to_vec();
         self.repeats.answered(address, identifier, authenticator, answer, since_epoch(now));
+    }
+
+    /// There will be no answer; if the request comes again it is a new one.
+    fn forget(&mut self, asked: &Asked) {
+        let Some(address) = asked.peer.datagram_address() else { return };
+        let ReplyTo { identifier, authenticator, .. } = asked.reply_to;
+        self.repeats.withdrawn(address, identifier, authenticator);
     }
 
     fn counter_of(&self, dropped: Dropped) -> &Counter {

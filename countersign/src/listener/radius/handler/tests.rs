@@ -474,6 +474,18 @@ fn accounting_is_recorded_and_answered_where_the_config_says_so() {
 }
 
 #[test]
+fn a_report_that_is_refused_leaves_nothing_in_progress() {
+    let mut handler = handler();
+    for _ in 0..2 {
+        assert!(matches!(handler.handle(&report(1), &peer(9), NOW), Step::Nothing));
+    }
+    let counts = &handler.common.counts;
+    assert_eq!((counts.unexpected_code.value(), counts.in_progress.value()), (2, 0));
+    let _ = asked(handler.handle(&alice(1), &peer(8), NOW));
+    assert_eq!(handler.repeats.len(), 1, "only the logon is remembered");
+}
+
+#[test]
 fn accounting_is_refused_in_silence_or_in_words() {
     let mut handler = handler();
     assert!(matches!(handler.handle(&report(1), &peer(9), NOW), Step::Nothing));
