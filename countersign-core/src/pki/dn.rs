@@ -17,7 +17,7 @@ use x509_cert::{
     name::{Name, RdnSequence, RelativeDistinguishedName},
 };
 
-use super::algorithm::der_octets;
+use super::{algorithm::der_octets, oid};
 
 /// A distinguished name, most significant RDN first, as DER has it.
 #[derive(Debug, Clone, Default)]
@@ -71,6 +71,16 @@ impl DistinguishedName {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// The common name, if there is one that is text; of several the least significant.
+    #[must_use]
+    pub fn common_name(&self) -> Option<&str> {
+        let mut attributes = self.0.iter().rev().flatten();
+        attributes.find_map(|Attribute { kind, value }| match value {
+            Value::Text(text) if *kind == oid::COMMON_NAME => Some(text.as_str()),
+            Value::Text(_) | Value::Other(_) => None,
+        })
     }
 
     /// Whether both name the same entry.
@@ -365,6 +375,19 @@ mod tests {
         assert!(same(r"CN=\ a\ ", r"CN=\20a\20"));
         assert_eq!(dn(r"CN= a\  ,O=x").to_string(), r"CN=a\ ,O=x");
         assert_eq!(dn(r"CN=\#a=b").to_string(), r"CN=\#a=b");
+    }
+
+    #[test]
+    fn the_common_name_is_an_attribute_and_not_a_piece_of_text() {
+        for (text, expected) in [
+            ("CN=b.example,CN=a.example,DC=example", Some("b.example")),
+            ("OU=Sales+CN=b.example,DC=example", Some("b.example")),
+            (r"O=x\,CN=b.example,DC=example", None),
+            (r"OU=x\,CN=b.example,CN=a.example", Some("a.example")),
+            ("", None),
+        ] {
+            assert_eq!(dn(text).common_name(), expected, "{text}");
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use countersign_core::{
     domain::time::UnixTime,
-    pki::{cert::Certificate, oid},
+    pki::{cert::Certificate, dn, oid},
 };
 use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, ServerConfig,
@@ -91,15 +91,16 @@ impl Machine {
     }
 
     /// What it may be known by, in lower case: its dNSNames, or else the last common name of
-    /// the subject.
+    /// the subject. That is read from the certificate, for in the text of a subject another
+    /// attribute may look like one.
     #[must_use]
     pub fn names(&self) -> Vec<String> {
         if !self.dns_names.is_empty() {
             return self.dns_names.clone();
         }
-        let parts = self.subject.split(',').map(str::trim);
-        let names = parts.filter_map(|part| part.strip_prefix("CN=")).map(str::to_lowercase);
-        names.take(1).collect()
+        let Ok(certificate) = Certificate::from_der(&self.der) else { return Vec::new() };
+        let subject = dn::DistinguishedName::from_name(certificate.subject());
+        subject.common_name().map(str::to_lowercase).into_iter().collect()
     }
 
     fn of(certificate: &Certificate) -> Self {

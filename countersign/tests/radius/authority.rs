@@ -23,8 +23,13 @@ impl Authority {
     }
 
     fn issue(&self, name: &str, extensions: &str) {
+        self.issue_to(name, &format!("/CN={name}"), extensions);
+    }
+
+    /// A certificate for a subject as OpenSSL writes it on its command line.
+    pub(crate) fn issue_to(&self, name: &str, subject: &str, extensions: &str) {
         fs::write(self.path("ext"), extensions).unwrap();
-        self.openssl(&format!("req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout {name}.key -subj /CN={name} -out {name}.csr"));
+        self.openssl(&format!("req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout {name}.key -subj {subject} -out {name}.csr"));
         self.openssl(&format!("x509 -req -in {name}.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 1 -extfile ext -out {name}.pem"));
     }
 
@@ -33,6 +38,11 @@ impl Authority {
         let output =
             command.args(arguments.split(' ')).current_dir(self.0.path()).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// A certificate that it issued; its own is `ca`.
+    pub(crate) fn certificate(&self, name: &str) -> CertificateDer<'static> {
+        CertificateDer::from_pem_file(self.path(&format!("{name}.pem"))).unwrap()
     }
 
     fn path(&self, name: &str) -> PathBuf {

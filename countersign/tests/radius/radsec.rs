@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use countersign::{
     client::radius::{Reply, Unanswered, Upstream, UpstreamTlsError},
+    clock::{Clock, SystemClock},
     config::upstream::{
         HostPort, ProbeSettings, ProbeUser, Radius11, ServerAddress, ServerSettings,
         UpstreamSettings, UpstreamTls,
     },
+    listener::tls::{ClientCertificate, Examiner},
 };
 use countersign_core::{
     secret::Secret,
@@ -195,6 +197,26 @@ async fn strangers_are_not_spoken_to_on_either_side() {
     // The server may say so only after the handshake.
     cause(&server, trusting).await;
     assert!(server.heard().is_empty());
+}
+
+#[test]
+fn a_client_is_known_by_its_dns_names_or_else_its_common_name_and_by_nothing_like_it() {
+    let authority = Authority::new();
+    let examiner = Examiner::new(&[authority.certificate("ca")], Vec::new()).unwrap();
+    let (now, client) = (SystemClock.now(), "extendedKeyUsage=clientAuth");
+    let named = format!("{client}\nsubjectAltName=DNS:Vpn.Example,IP:192.0.2.1");
+    for (subject, extensions, names) in [
+        ("/CN=Radius.Branch.Example", client, &["radius.branch.example"][..]),
+        ("/CN=old.example/CN=new.example", client, &["new.example"]),
+        ("/CN=radius.branch.example", &named, &["vpn.example"]),
+        ("/O=x,CN=radius.branch.example", client, &[]),
+        ("/CN=evil.example/OU=x,CN=radius.branch.example", client, &["evil.example"]),
+    ] {
+        authority.issue_to("other", subject, extensions);
+        let shown = examiner.examine(Some(&[authority.certificate("other")]), now);
+        let ClientCertificate::Trusted(machine) = shown else { panic!("{shown:?}") };
+        assert_eq!(machine.names(), names, "{subject}");
+    }
 }
 
 #[test]
