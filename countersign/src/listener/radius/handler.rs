@@ -291,8 +291,9 @@ impl Handler {
     }
 
     /// By what a retry is known on another socket, or another node: by the packet, or where
-    /// the config allows it by whom it is about and what was typed. A packet of RADIUS/1.1
-    /// has nothing random in it, so two persons may send the same one; it is no mark.
+    /// the config allows it by whom it is about, what was typed and in which round. A packet
+    /// of RADIUS/1.1 has nothing random in it, so two persons may send the same one; it is no
+    /// mark.
     fn receipt(
         &self,
         request: &VerifiedRequest<'_>,
@@ -308,7 +309,9 @@ impl Handler {
                 .then(|| Receipt::new(mark(), REMEMBERED_SECONDS));
         }
         let login = login.key().as_str().as_bytes();
-        let mark = marker.mark(&[b"passcode", name, login, passcode.expose_bytes()]);
+        let state = request.packet().attributes().first(AttributeNumber::STATE);
+        let state = state.unwrap_or_default();
+        let mark = marker.mark(&[b"passcode", name, login, passcode.expose_bytes(), state]);
         Some(Receipt::new(mark, client.retry_grace))
     }
 

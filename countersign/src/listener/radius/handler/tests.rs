@@ -387,6 +387,22 @@ fn the_receipt_is_of_the_packet_or_where_it_may_be_of_the_passcode() {
 }
 
 #[test]
+fn the_same_passcode_in_another_round_is_no_retry() {
+    let graceful = |rules: &mut RadiusRules| rules.clients[0].retry_grace = 3;
+    let mut handler = handler_with(graceful);
+    let (first, attempt) = asked(handler.handle(&alice(1), &peer(9), NOW));
+    let challenge = handler.finish(&first, done(Outcome::Challenged), NOW).unwrap();
+    let state = Packet::read(&challenge).unwrap().attributes().first(AttributeNumber::STATE);
+    let mut draft = draft(2, Protection::MessageAuthenticator);
+    draft.push(AttributeNumber::USER_NAME, b"alice").unwrap();
+    draft.push_user_password(&Secret::new(b"755224".to_vec()), &secret()).unwrap();
+    draft.push(AttributeNumber::STATE, state.unwrap()).unwrap();
+    let second = draft.finish_request(&secret());
+    let (_, again) = asked(handler.handle(&second, &peer(9), NOW));
+    assert_ne!(attempt.terms.receipt, again.terms.receipt);
+}
+
+#[test]
 fn over_radius_1_1_nothing_is_hidden_and_the_token_comes_back() {
     let mut handler = handler();
     let mut draft = Draft::new_over_tls(Code::ACCESS_REQUEST, RequestToken(77));
