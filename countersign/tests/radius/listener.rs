@@ -16,7 +16,12 @@ use countersign_core::{
         packet::{Packet, Protection},
     },
 };
-use tokio::{sync::mpsc, time::timeout};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    sync::mpsc,
+    time::timeout,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::support::{
@@ -170,6 +175,26 @@ async fn a_request_in_flight_holds_up_no_other_and_is_answered_after_the_stop() 
     release.send(()).unwrap();
     assert_eq!(peer.answer_to(&waiting).await, Code::ACCESS_ACCEPT);
     timeout(LIMIT, running.served).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn what_was_begun_on_a_connection_is_finished_when_that_breaks() {
+    let (arrived, mut arrivals) = mpsc::unbounded_channel();
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let server = Server::start(move |_, request| {
+        arrived.send(()).unwrap();
+        released.try_recv().map_or(Vec::new(), |()| vec![reply(request, Code::ACCESS_ACCEPT)])
+    })
+    .await;
+    let patient = UpstreamSettings { tries: 1200, ..upstream(&[server.address]) };
+    let running = listen(Some(Upstream::new(patient).unwrap())).await;
+    let mut stream = TcpStream::connect(running.tcp).await.unwrap();
+    stream.write_all(&Asking::logon("rosa", "123456").sign().bytes).await.unwrap();
+    timeout(LIMIT, arrivals.recv()).await.unwrap().unwrap();
+    stream.write_all(b"\x01\0\0\x01").await.unwrap();
+    assert_eq!(timeout(LIMIT, stream.read(&mut [0; 1])).await.unwrap().unwrap(), 0, "closed");
+    release.send(()).unwrap();
+    eventually(|| running.counts.accepted.value() == 1).await;
 }
 
 #[tokio::test]

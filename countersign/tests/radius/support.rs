@@ -141,6 +141,7 @@ fn token(owner: AccountId) -> Token {
 /// A listener that runs.
 pub(crate) struct Running {
     pub(crate) address: SocketAddr,
+    pub(crate) tcp: SocketAddr,
     pub(crate) counts: Arc<countersign::listener::radius::Counts>,
     pub(crate) stop: CancellationToken,
     pub(crate) served: JoinHandle<()>,
@@ -154,15 +155,17 @@ pub(crate) async fn listen(upstream: Option<Upstream>) -> Running {
     ];
     let settings = RadiusSettings {
         listen: vec![([127, 0, 0, 1], 0).into()],
+        listen_tcp: vec![([127, 0, 0, 1], 0).into()],
         rules: RadiusRules { clients, ..RadiusRules::default() },
         ..RadiusSettings::default()
     };
     let listener = bind(settings).unwrap();
-    let (address, counts) = (listener.addresses().udp[0], listener.counts());
+    let (addresses, counts) = (listener.addresses(), listener.counts());
+    let (address, tcp) = (addresses.udp[0], addresses.tcp[0]);
     let services = services(upstream).await;
     let stop = CancellationToken::new();
     let served = tokio::spawn(listener.serve(services, stop.clone()));
-    Running { address, counts, stop, served }
+    Running { address, tcp, counts, stop, served }
 }
 
 pub(crate) fn bind(settings: RadiusSettings) -> Result<RadiusListener, BindError> {

@@ -4,7 +4,8 @@
 //! that ends. Whole packets only: a client may never recover from half of one. A
 //! connection is not closed because it is idle. It is closed when the stream cannot be
 //! read on, when the peer does not read its answers, and when its client is no longer in
-//! the config.
+//! the config. What was begun by then is finished all the same: an attempt that was
+//! decided is in the audit log, whoever hears of it.
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
@@ -73,36 +74,44 @@ impl Connection {
     ) -> Result<(), Closed> {
         let (mut reader, mut writer) = tokio::io::split(stream);
         let mut working = FuturesUnordered::new();
-        let mut framer = Framer::new();
-        let mut octets = vec![0; Packet::MAX_LENGTH];
-        let mut stopped = pin!(stop.cancelled());
-        // When the rest of a packet must be there that has begun.
-        let mut patience = None;
-        loop {
-            let reads = self.handler.has_room(MAX_AT_ONCE);
-            tokio::select! {
-                biased;
-                () = &mut stopped => break,
-                Some(done) = working.next() => self.answer(done, &mut writer).await?,
-                () = until(patience) => return Err(Closed::Stalled),
-                read = reader.read(&mut octets), if reads => match read? {
-                    0 => break,
-                    length => {
-                        framer.push(&octets[..length]);
-                        for (job, asked) in self.take(&mut framer, &mut writer).await? {
-                            working.push(Job::run(job, self.services.clone(), asked));
+        let ended = async {
+            let mut framer = Framer::new();
+            let mut octets = vec![0; Packet::MAX_LENGTH];
+            let mut stopped = pin!(stop.cancelled());
+            // When the rest of a packet must be there that has begun.
+            let mut patience = None;
+            loop {
+                let reads = self.handler.has_room(MAX_AT_ONCE);
+                tokio::select! {
+                    biased;
+                    () = &mut stopped => break,
+                    Some(done) = working.next() => self.answer(done, &mut writer).await?,
+                    () = until(patience) => return Err(Closed::Stalled),
+                    read = reader.read(&mut octets), if reads => match read? {
+                        0 => break,
+                        length => {
+                            framer.push(&octets[..length]);
+                            for (job, asked) in self.take(&mut framer, &mut writer).await? {
+                                working.push(Job::run(job, self.services.clone(), asked));
+                            }
+                            patience = (!framer.is_between_packets()).then(|| {
+                                patience.unwrap_or_else(|| Instant::now() + REST_OF_PACKET)
+                            });
                         }
-                        patience = (!framer.is_between_packets())
-                            .then(|| patience.unwrap_or_else(|| Instant::now() + REST_OF_PACKET));
-                    }
-                },
+                    },
+                }
             }
-        }
-        while let Some(done) = working.next().await {
-            self.answer(done, &mut writer).await?;
-        }
+            while let Some(done) = working.next().await {
+                self.answer(done, &mut writer).await?;
+            }
+            Ok(())
+        };
+        let ended = ended.await;
         let _ = timeout(WRITE_TIME, writer.shutdown()).await;
-        Ok(())
+        while let Some((asked, done)) = working.next().await {
+            let _ = self.handler.finish(&asked, done, self.services.clock.now());
+        }
+        ended
     }
 
     /// All whole packets: what needs no work is answered, the rest is returned.
