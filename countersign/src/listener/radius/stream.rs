@@ -86,17 +86,17 @@ impl Connection {
                     biased;
                     () = &mut stopped => break,
                     Some(done) = working.next() => self.answer(done, &mut writer).await?,
-                    () = until(patience) => return Err(Closed::Stalled),
+                    () = until(patience), if reads => return Err(Closed::Stalled),
                     read = reader.read(&mut octets), if reads => match read? {
                         0 => break,
                         length => {
                             framer.push(&octets[..length]);
-                            for (job, asked) in self.take(&mut framer, &mut writer).await? {
+                            let (work, taken) = self.take(&mut framer, &mut writer).await?;
+                            for (job, asked) in work {
                                 working.push(Job::run(job, self.services.clone(), asked));
                             }
-                            patience = (!framer.is_between_packets()).then(|| {
-                                patience.unwrap_or_else(|| Instant::now() + REST_OF_PACKET)
-                            });
+                            patience = (!framer.is_between_packets())
+                                .then(|| patience_for(patience, taken, Instant::now()));
                         }
                     },
                 }
@@ -114,16 +114,18 @@ impl Connection {
         ended
     }
 
-    /// All whole packets: what needs no work is answered, the rest is returned.
+    /// All whole packets: what needs no work is answered, the rest is returned. And whether
+    /// there was a packet.
     async fn take(
         &mut self,
         framer: &mut Framer,
         writer: &mut (impl AsyncWrite + Unpin),
-    ) -> Result<Vec<(Job, Box<super::handler::Asked>)>, Closed> {
-        let mut work = Vec::new();
+    ) -> Result<(Vec<(Job, Box<super::handler::Asked>)>, bool), Closed> {
+        let (mut work, mut taken) = (Vec::new(), false);
         loop {
             let packet = framer.next_packet().map_err(|error| Closed::Malformed(error.to_string()));
-            let Some(packet) = packet? else { return Ok(work) };
+            let Some(packet) = packet? else { return Ok((work, taken)) };
+            taken = true;
             if !self.handler.knows(&self.peer) {
                 return Err(Closed::Unknown);
             }
@@ -160,6 +162,12 @@ async fn write(writer: &mut (impl AsyncWrite + Unpin), packet: &[u8]) -> Result<
     Ok(())
 }
 
+/// Until when the rest of a packet is waited for: since it began, and it began anew if one
+/// was taken. On a busy connection reading hardly ever ends between two packets.
+fn patience_for(before: Option<Instant>, taken: bool, now: Instant) -> Instant {
+    before.filter(|_| !taken).unwrap_or(now + REST_OF_PACKET)
+}
+
 async fn until(instant: Option<Instant>) {
     match instant {
         Some(instant) => sleep_until(instant).await,
@@ -173,3 +181,18 @@ const MAX_AT_ONCE: usize = 1024;
 const REST_OF_PACKET: Duration = Duration::from_secs(30);
 /// Answers must be taken within.
 const WRITE_TIME: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rest_of_a_packet_is_waited_for_since_it_began() {
+        let start = Instant::now();
+        let later = start + Duration::from_secs(20);
+        let begun = patience_for(None, false, start);
+        assert_eq!(begun, start + REST_OF_PACKET);
+        assert_eq!(patience_for(Some(begun), false, later), begun, "octet by octet is not enough");
+        assert_eq!(patience_for(Some(begun), true, later), later + REST_OF_PACKET, "another one");
+    }
+}
