@@ -203,7 +203,7 @@ async fn strangers_are_not_spoken_to_on_either_side() {
 fn a_client_is_known_by_its_dns_names_or_else_its_common_name_and_by_nothing_like_it() {
     let authority = Authority::new();
     let examiner = Examiner::new(&[authority.certificate("ca")], Vec::new()).unwrap();
-    let (now, client) = (SystemClock.now(), "extendedKeyUsage=clientAuth");
+    let client = "extendedKeyUsage=clientAuth";
     let named = format!("{client}\nsubjectAltName=DNS:Vpn.Example,IP:192.0.2.1");
     for (subject, extensions, names) in [
         ("/CN=Radius.Branch.Example", client, &["radius.branch.example"][..]),
@@ -213,7 +213,7 @@ fn a_client_is_known_by_its_dns_names_or_else_its_common_name_and_by_nothing_lik
         ("/CN=evil.example/OU=x,CN=radius.branch.example", client, &["evil.example"]),
     ] {
         authority.issue_to("other", subject, extensions);
-        let shown = examiner.examine(Some(&[authority.certificate("other")]), now);
+        let shown = examiner.examine(Some(&[authority.certificate("other")]), SystemClock.now());
         let ClientCertificate::Trusted(machine) = shown else { panic!("{shown:?}") };
         assert_eq!(machine.names(), names, "{subject}");
     }
