@@ -253,7 +253,7 @@ impl RadiusControl {
             return Err(format!("user {user} is not among socket-users of {client}"));
         }
         let peer = Peer::Unix { path: Arc::from(socket.path), user, process };
-        stream::serve(stream, peer, self.0.clone(), services, stop).await;
+        stream::serve(stream, peer, None, self.0.clone(), services, stop).await;
         Ok(())
     }
 }

@@ -4,7 +4,7 @@ use std::{fs, path::PathBuf, process::Command, sync::Arc};
 
 use countersign::config::upstream::{Radius11, UpstreamTls};
 use rustls::{
-    RootCertStore, ServerConfig, SupportedProtocolVersion,
+    ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion,
     crypto::aws_lc_rs,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
     server::WebPkiClientVerifier,
@@ -60,24 +60,45 @@ impl Authority {
         }
     }
 
+    /// A client that shows its certificate.
+    pub(crate) fn client(
+        &self,
+        protocols: &[&[u8]],
+        versions: &[&'static SupportedProtocolVersion],
+    ) -> ClientConfig {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.certificate("ca")).unwrap();
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let mut config = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(versions)
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_client_auth_cert(vec![self.certificate("client")], self.key("client"))
+            .unwrap();
+        config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
+        config
+    }
+
+    pub(crate) fn key(&self, name: &str) -> PrivateKeyDer<'static> {
+        PrivateKeyDer::from_pem_file(self.path(&format!("{name}.key"))).unwrap()
+    }
+
     /// A server that wants a client certificate.
     pub(crate) fn server(
         &self,
         protocols: &[&[u8]],
         versions: &[&'static SupportedProtocolVersion],
     ) -> ServerConfig {
-        let certificates = |name| vec![CertificateDer::from_pem_file(self.path(name)).unwrap()];
         let provider = Arc::new(aws_lc_rs::default_provider());
         let mut roots = RootCertStore::empty();
-        roots.add(certificates("ca.pem").remove(0)).unwrap();
+        roots.add(self.certificate("ca")).unwrap();
         let clients =
             WebPkiClientVerifier::builder_with_provider(roots.into(), provider.clone()).build();
-        let key = PrivateKeyDer::from_pem_file(self.path("server.key")).unwrap();
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(versions)
             .unwrap()
             .with_client_cert_verifier(clients.unwrap())
-            .with_single_cert(certificates("server.pem"), key)
+            .with_single_cert(vec![self.certificate("server")], self.key("server"))
             .unwrap();
         config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
         config

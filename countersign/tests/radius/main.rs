@@ -13,4 +13,5 @@ mod radsec;
 mod stream;
 mod stream_server;
 mod support;
+mod tls_listener;
 mod upstream;

@@ -2,7 +2,8 @@
 
 use std::{future::Future, io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
-use rustls::ServerConfig;
+use countersign_core::{domain::time::UnixTime, wire::radius::transport::ALPN_RADIUS_1_1};
+use rustls::{ProtocolVersion, ServerConfig, ServerConnection, pki_types::CertificateDer};
 use tokio::{
     net::{TcpListener, TcpStream, UnixListener, UnixStream},
     sync::Semaphore,
@@ -21,7 +22,27 @@ use crate::{
     config::upstream::Radius11,
     listener::tls::{ClientCertificate, Examiner},
 };
-use countersign_core::wire::radius::transport::ALPN_RADIUS_1_1;
+
+/// The certificate of a client, which is examined anew while its connection lives, for it
+/// may expire or be revoked.
+pub(super) struct Standing {
+    examiner: Examiner,
+    chain: Vec<CertificateDer<'static>>,
+    last: UnixTime,
+}
+
+/// Peer: a TLS connection that is not served.
+#[derive(Debug, thiserror::Error)]
+enum TurnedAway {
+    #[error("its certificate is refused as HTTP refuses it with {0}")]
+    Certificate(&'static str),
+    #[error("it does not speak RADIUS/1.1")]
+    Historic,
+    #[error("it wants RADIUS/1.1 without TLS 1.3")]
+    OldTls,
+    #[error("no RADIUS client has a name of its certificate")]
+    Unknown,
+}
 
 /// What every connection needs.
 #[derive(Clone)]
@@ -123,30 +144,32 @@ impl Front {
             Ok(Err(error)) => return tracing::debug!(%address, %error, "TLS handshake failed"),
             Err(_) => return tracing::debug!(%address, "TLS handshake took too long"),
         };
-        let session = stream.get_ref().1;
-        let version = match session.alpn_protocol() {
-            Some(name) if name == ALPN_RADIUS_1_1 => Version::V1_1,
-            Some(_) | None => Version::Historic,
-        };
-        let shown = radsec.examiner.examine(session.peer_certificates(), self.services.clock.now());
-        let names = match &shown {
-            ClientCertificate::Trusted(machine) => machine.names(),
-            ClientCertificate::Absent | ClientCertificate::Refused(_) => {
-                let cause = shown.http_sub_code().unwrap_or_default();
-                self.common.counts.turned_away.add();
-                return tracing::debug!(%address, cause, "a certificate was refused, as by HTTP");
+        match self.judge(stream.get_ref().1, address, radsec) {
+            Ok((peer, standing)) => {
+                let Self { common, services, stop } = self;
+                stream::serve(stream, peer, Some(standing), common, services, stop).await;
             }
-        };
-        if version == Version::Historic && radsec.radius_1_1 == Radius11::Require {
-            self.common.counts.turned_away.add();
-            return tracing::debug!(%address, "the peer does not speak RADIUS/1.1");
+            Err(cause) => {
+                self.common.counts.turned_away.add();
+                tracing::debug!(%address, %cause, "a TLS connection was turned away");
+            }
         }
-        let peer = Peer::Tls { address, names: names.into(), version };
-        if !self.knows(&peer) {
-            self.common.counts.turned_away.add();
-            return tracing::debug!(%address, "no RADIUS client has a name of this certificate");
-        }
-        self.serve(stream, peer).await;
+    }
+
+    /// Who is at the other end, and what that is judged by from now on.
+    fn judge(
+        &self,
+        session: &ServerConnection,
+        address: SocketAddr,
+        radsec: RadSec,
+    ) -> Result<(Peer, Standing), TurnedAway> {
+        let version = version(session, radsec.radius_1_1)?;
+        let now = self.services.clock.now();
+        let chain = session.peer_certificates().map(<[_]>::to_vec).unwrap_or_default();
+        let standing = Standing { examiner: radsec.examiner, chain, last: now };
+        let names = standing.names(now)?.into();
+        let peer = Peer::Tls { address, names, version };
+        if self.knows(&peer) { Ok((peer, standing)) } else { Err(TurnedAway::Unknown) }
     }
 
     fn knows(&self, peer: &Peer) -> bool {
@@ -158,7 +181,39 @@ impl Front {
         stream: impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + 'static,
         peer: Peer,
     ) -> impl Future<Output = ()> + Send + 'static {
-        stream::serve(stream, peer, self.common, self.services, self.stop)
+        stream::serve(stream, peer, None, self.common, self.services, self.stop)
+    }
+}
+
+impl Standing {
+    /// Whether the certificate is good, as far as was examined in the last half minute.
+    pub(super) fn is_good(&mut self, now: UnixTime) -> bool {
+        if now >= self.last && now.since(self.last) < EXAMINED_FOR {
+            return true;
+        }
+        self.last = now;
+        self.names(now).is_ok()
+    }
+
+    fn names(&self, now: UnixTime) -> Result<Vec<String>, TurnedAway> {
+        match self.examiner.examine(Some(&self.chain), now) {
+            ClientCertificate::Trusted(machine) => Ok(machine.names()),
+            refused @ (ClientCertificate::Absent | ClientCertificate::Refused(_)) => {
+                Err(TurnedAway::Certificate(refused.http_sub_code().unwrap_or_default()))
+            }
+        }
+    }
+}
+
+/// What is spoken, as far as it may be. RADIUS/1.1 leans on TLS 1.3 (RFC 9765 §3.4).
+fn version(session: &ServerConnection, radius_1_1: Radius11) -> Result<Version, TurnedAway> {
+    match (session.alpn_protocol() == Some(ALPN_RADIUS_1_1), radius_1_1) {
+        (true, _) if session.protocol_version() == Some(ProtocolVersion::TLSv1_3) => {
+            Ok(Version::V1_1)
+        }
+        (true, _) => Err(TurnedAway::OldTls),
+        (false, Radius11::Require) => Err(TurnedAway::Historic),
+        (false, Radius11::Allow | Radius11::Forbid) => Ok(Version::Historic),
     }
 }
 
@@ -185,5 +240,7 @@ pub(super) fn may_connect(user: u32, users: &[u32]) -> bool {
 /// Of one listener.
 const MAX_CONNECTIONS: usize = 4096;
 const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
+/// For how many seconds the judgement about a certificate holds.
+const EXAMINED_FOR: u64 = 30;
 /// After the system was out of something.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

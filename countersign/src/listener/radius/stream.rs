@@ -4,8 +4,8 @@
 //! that ends. Whole packets only: a client may never recover from half of one. A
 //! connection is not closed because it is idle. It is closed when the stream cannot be
 //! read on, when the peer does not read its answers, and when its client is no longer in
-//! the config. What was begun by then is finished all the same: an attempt that was
-//! decided is in the audit log, whoever hears of it.
+//! the config or its certificate no longer good. What was begun by then is finished all
+//! the same: an attempt that was decided is in the audit log, whoever hears of it.
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Services,
+    accept::Standing,
     handler::{Common, Handler, Step},
     job::{Done, Job},
     peer::Peer,
@@ -37,6 +38,8 @@ enum Closed {
     NotRead,
     #[error("its client is not in the config any more")]
     Unknown,
+    #[error("its certificate has expired or was revoked")]
+    Certificate,
     #[error("{0}")]
     Io(#[from] std::io::Error),
 }
@@ -45,13 +48,14 @@ enum Closed {
 pub(super) async fn serve(
     stream: impl AsyncRead + AsyncWrite + Send,
     peer: Peer,
+    standing: Option<Standing>,
     common: Arc<Common>,
     services: Services,
     stop: CancellationToken,
 ) {
     tracing::debug!(%peer, "RADIUS connection begins");
     let handler = Handler::new(common);
-    let mut connection = Connection { handler, peer, services };
+    let mut connection = Connection { handler, peer, standing, services };
     match connection.run(stream, stop).await {
         Ok(()) => tracing::debug!(peer = %connection.peer, "RADIUS connection ended"),
         Err(cause) => {
@@ -63,6 +67,7 @@ pub(super) async fn serve(
 struct Connection {
     handler: Handler,
     peer: Peer,
+    standing: Option<Standing>,
     services: Services,
 }
 
@@ -130,6 +135,9 @@ impl Connection {
                 return Err(Closed::Unknown);
             }
             let now = self.services.clock.now();
+            if self.standing.as_mut().is_some_and(|standing| !standing.is_good(now)) {
+                return Err(Closed::Certificate);
+            }
             match self.handler.handle_packet(packet, &self.peer, now) {
                 Step::Nothing => {}
                 Step::Close => return Err(Closed::Unauthentic),
