@@ -4,6 +4,7 @@ use std::{future::Future, io, net::SocketAddr, path::Path, sync::Arc, time::Dura
 
 use countersign_core::{domain::time::UnixTime, wire::radius::transport::ALPN_RADIUS_1_1};
 use rustls::{ProtocolVersion, ServerConfig, ServerConnection, pki_types::CertificateDer};
+use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     net::{TcpListener, TcpStream, UnixListener, UnixStream},
     sync::Semaphore,
@@ -67,7 +68,7 @@ impl Front {
         self.accept(
             || socket.accept(),
             |(stream, address)| {
-                let _ = stream.set_nodelay(true);
+                prepare(&stream);
                 let peer = Peer::Tcp(super::rules::canonical(address));
                 front.knows(&peer).then(|| front.clone().serve(stream, peer))
             },
@@ -137,7 +138,7 @@ impl Front {
     }
 
     async fn handshake(self, stream: TcpStream, address: SocketAddr, radsec: RadSec) {
-        let _ = stream.set_nodelay(true);
+        prepare(&stream);
         let acceptor = TlsAcceptor::from(radsec.config.clone());
         let stream = match timeout(HANDSHAKE_TIME, acceptor.accept(stream)).await {
             Ok(Ok(stream)) => stream,
@@ -217,6 +218,14 @@ fn version(session: &ServerConnection, radius_1_1: Radius11) -> Result<Version, 
     }
 }
 
+/// Answers leave at once, and a peer that is gone without a word is found out: it would
+/// otherwise take up a place for ever.
+fn prepare(stream: &TcpStream) {
+    let _ = stream.set_nodelay(true);
+    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE);
+    let _ = SockRef::from(stream).set_tcp_keepalive(&keepalive);
+}
+
 /// The peer of a connection; nobody if the user may not connect. The kernel's word counts.
 fn unix_peer(stream: &UnixStream, path: Arc<Path>, users: &[u32]) -> Option<Peer> {
     let credentials = stream.peer_cred().ok()?;
@@ -242,5 +251,22 @@ const MAX_CONNECTIONS: usize = 4096;
 const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 /// For how many seconds the judgement about a certificate holds.
 const EXAMINED_FOR: u64 = 30;
+const KEEPALIVE: Duration = Duration::from_secs(60);
 /// After the system was out of something.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_peer_that_is_gone_without_a_word_is_found_out() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let _peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        prepare(&stream);
+        let socket = SockRef::from(&stream);
+        assert!(socket.keepalive().unwrap() && stream.nodelay().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), KEEPALIVE);
+    }
+}
