@@ -76,6 +76,8 @@ pub(super) enum Step {
 pub(super) struct Asked {
     pub(super) peer: Peer,
     pub(super) client: Arc<Client>,
+    /// What kind of request it is.
+    code: Code,
     pub(super) reply_to: ReplyTo,
     /// Who logs on, as far as a next round must know.
     pub(super) login: Option<LoginName>,
@@ -147,7 +149,7 @@ impl Handler {
         let common = self.common.clone();
         let (counter, answer) = match super::answer::write(&common, asked, done, now) {
             Some(answered) => answered,
-            None if asked.client.settings.is_kdc => {
+            None if asked.client.settings.is_kdc && asked.code == Code::ACCESS_REQUEST => {
                 let secret = &asked.client.settings.secret;
                 (&common.counts.undecided, asked.reply_to.reject(secret))
             }
@@ -203,7 +205,8 @@ impl Handler {
         if !client.may_ask() {
             return Err(Dropped::Limited);
         }
-        let asked = Asked { peer: peer.clone(), client: client.clone(), reply_to, login: None };
+        let asked =
+            Asked { peer: peer.clone(), client: client.clone(), code, reply_to, login: None };
         match self.seen(&asked, now)? {
             Some(answer) => Ok(Step::Answer(answer)),
             None if code == Code::ACCESS_REQUEST => {

@@ -502,6 +502,18 @@ fn a_report_that_is_refused_leaves_nothing_in_progress() {
 }
 
 #[test]
+fn a_report_that_nobody_takes_is_not_rejected_as_a_logon() {
+    let mut handler = handler_with(|rules| {
+        let kdc = rules.clients.iter_mut().find(|client| client.is_kdc).unwrap();
+        (kdc.upstream, kdc.secret) = (Some("far".into()), secret());
+    });
+    let (asked, job) = job(handler.handle(&report(1), &kdc(), NOW));
+    assert!(matches!(job, Job::Forward(_)), "{job:?}");
+    let nobody = Done::Forwarded(Err(Unforwarded::Unknown("far".into())));
+    assert_eq!(handler.finish(&asked, nobody, NOW), None);
+}
+
+#[test]
 fn accounting_is_refused_in_silence_or_in_words() {
     let mut handler = handler();
     assert!(matches!(handler.handle(&report(1), &peer(9), NOW), Step::Nothing));
