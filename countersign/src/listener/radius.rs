@@ -41,6 +41,7 @@ mod attributes;
 mod clients;
 mod counts;
 mod handler;
+mod handshakes;
 mod job;
 mod peer;
 mod reply;

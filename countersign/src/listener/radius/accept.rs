@@ -16,6 +16,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{
     Services,
     handler::Common,
+    handshakes::{Handshakes, Place},
     peer::{Peer, Version},
     stream,
 };
@@ -78,12 +79,13 @@ impl Front {
 
     /// RADIUS/TLS.
     pub(super) async fn tls(self, socket: TcpListener, radsec: RadSec) {
-        let front = &self;
+        let (front, handshakes) = (&self, Handshakes::default());
         self.accept(
             || socket.accept(),
             |(stream, address)| {
                 let address = super::rules::canonical(address);
-                Some(front.clone().handshake(stream, address, radsec.clone()))
+                let place = handshakes.begin(address.ip())?;
+                Some(front.clone().handshake(stream, address, radsec.clone(), place))
             },
         )
         .await;
@@ -137,7 +139,7 @@ impl Front {
         connections.wait().await;
     }
 
-    async fn handshake(self, stream: TcpStream, address: SocketAddr, radsec: RadSec) {
+    async fn handshake(self, stream: TcpStream, address: SocketAddr, radsec: RadSec, place: Place) {
         prepare(&stream);
         let acceptor = TlsAcceptor::from(radsec.config.clone());
         let stream = match timeout(HANDSHAKE_TIME, acceptor.accept(stream)).await {
@@ -145,6 +147,7 @@ impl Front {
             Ok(Err(error)) => return tracing::debug!(%address, %error, "TLS handshake failed"),
             Err(_) => return tracing::debug!(%address, "TLS handshake took too long"),
         };
+        drop(place);
         match self.judge(stream.get_ref().1, address, radsec) {
             Ok((peer, standing)) => {
                 let Self { common, services, stop } = self;
