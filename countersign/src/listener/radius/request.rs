@@ -66,6 +66,8 @@ pub(super) enum Refusal {
     NoPassword,
     #[error("it has several States")]
     States,
+    #[error("an upstream knows the user, and nobody here knows which indicators that stands for")]
+    Indicators,
     #[error("{0}")]
     Password(#[from] PasswordError),
 }
@@ -90,7 +92,10 @@ impl Question {
         };
         let (name, upstream) = route(name, client, rules);
         if let Some(upstream) = upstream {
-            return Ok(Self::Elsewhere { upstream, user_name: name });
+            return match client.indicators.is_empty() {
+                true => Ok(Self::Elsewhere { upstream, user_name: name }),
+                false => Err(Refusal::Indicators),
+            };
         }
         let password = match request.user_password()? {
             Some(password) => password,
@@ -330,6 +335,16 @@ mod tests {
         let elsewhere =
             Question::Elsewhere { upstream: "partner".into(), user_name: "alice".into() };
         assert_eq!(question(with(&attributes)), Ok(elsewhere));
+    }
+
+    #[test]
+    fn nobody_is_sent_on_for_a_client_that_demands_indicators() {
+        let strict = ClientSettings { indicators: ["hardware".into()].into(), ..client() };
+        let asked = |name: &[u8]| {
+            question_of(password(with(&[(AttributeNumber::USER_NAME, name)]), b"1"), &strict)
+        };
+        assert_eq!(asked(b"alice@partner.example"), Err(Refusal::Indicators));
+        assert_eq!(asked(b"alice"), Ok(logon("alice", None)));
     }
 
     #[test]
