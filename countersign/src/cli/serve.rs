@@ -51,6 +51,9 @@ impl Serve {
         if let Err(error) = harden::keep_memory_private() {
             tracing::warn!(%error, "core dumps of the daemon cannot be prevented");
         }
+        if let Err(error) = harden::open_many_files() {
+            tracing::warn!(%error, "the limit of open files cannot be raised");
+        }
         if let Some(client) = self.inetd {
             return connection(config, client, inherited).await;
         }
