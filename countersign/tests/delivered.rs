@@ -62,8 +62,8 @@ impl Nodes {
     /// Many say the same at once, to one node and the other.
     async fn all_at_once(&self, passcode: &str) -> Vec<(Outcome, Reason)> {
         let mut attempts = JoinSet::new();
-        for node in self.with_channel.iter().cycle().take(MANY).cloned() {
-            let passcode = passcode.to_owned();
+        for node in self.with_channel.iter().cycle().take(MANY) {
+            let (node, passcode) = (node.clone(), passcode.to_owned());
             attempts.spawn(async move { says(&node, &passcode).await });
         }
         attempts.join_all().await

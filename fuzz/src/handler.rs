@@ -198,10 +198,12 @@ impl Way {
     }
 
     fn demand(self) -> Demand {
-        match self {
-            Self::Exempt | Self::Kdc => Demand::WherePresent,
-            _ => Demand::Required,
-        }
+        if self.is_lenient() { Demand::WherePresent } else { Demand::Required }
+    }
+
+    /// Whether a Message-Authenticator may be left out.
+    fn is_lenient(self) -> bool {
+        matches!(self, Self::Exempt | Self::Kdc)
     }
 
     fn is_stranger(self) -> bool {
@@ -254,6 +256,7 @@ struct Accepted {
     client: &'static str,
     login: LoginKey,
     passcode: Secret<Vec<u8>>,
+    state: Option<Vec<u8>>,
     at: UnixTime,
 }
 
@@ -270,12 +273,11 @@ impl Accepted {
     fn is_retried_by(&self, other: &Self, way: Way) -> bool {
         let age = other.at.since(self.at);
         let is_same_packet = self.packet == other.packet && way != Way::V1_1;
-        let is_same_logon = self.login == other.login && self.passcode == other.passcode;
-        self.client == other.client
-            && match way {
-                Way::Patient => is_same_logon && age <= GRACE.into() || is_same_packet && age <= 15,
-                _ => is_same_packet && age <= 15,
-            }
+        let is_same_logon = self.login == other.login
+            && self.passcode == other.passcode
+            && self.state == other.state;
+        let is_graceful = way == Way::Patient && is_same_logon && age <= GRACE.into();
+        self.client == other.client && (is_graceful || is_same_packet && age <= 15)
     }
 }
 
@@ -331,10 +333,10 @@ impl Talk {
         let mut authenticator = packet.authenticator();
         authenticator.0[0] = self.made;
         let (way, identifier) = (turn.way, Identifier(self.made));
-        let protection = match way {
-            Way::Exempt | Way::Kdc if packet.identifier().0 & 1 == 0 => Protection::None,
-            Way::V1_1 => Protection::None,
-            _ => Protection::MessageAuthenticator,
+        let is_bare = way == Way::V1_1 || way.is_lenient() && packet.identifier().0 & 1 == 0;
+        let protection = match is_bare {
+            true => Protection::None,
+            false => Protection::MessageAuthenticator,
         };
         let is_accounting = packet.code() == Code::ACCOUNTING_REQUEST && way != Way::V1_1;
         let mut draft = match is_accounting {
@@ -347,9 +349,9 @@ impl Talk {
                 AttributeNumber::MESSAGE_AUTHENTICATOR => {}
                 AttributeNumber::USER_PASSWORD => {
                     let password = Secret::new(self.passcode(turn, attribute.value));
-                    let _ = match way {
-                        Way::V1_1 => draft.push_clear_password(&password),
-                        _ => draft.push_user_password(&password, &secret),
+                    let _ = match way == Way::V1_1 {
+                        true => draft.push_clear_password(&password),
+                        false => draft.push_user_password(&password, &secret),
                     };
                 }
                 number => draft.push(number, attribute.value).ok()?,
@@ -358,10 +360,10 @@ impl Talk {
         if let (true, Some(challenge)) = (turn.has_state(), self.challenges.last()) {
             draft.push(AttributeNumber::STATE, &challenge.state).ok()?;
         }
-        Some(match way {
-            Way::V1_1 => draft.finish_over_tls(),
-            _ if is_accounting => draft.finish_accounting_request(&secret).0,
-            _ => draft.finish_request(&secret),
+        Some(match (way == Way::V1_1, is_accounting) {
+            (true, _) => draft.finish_over_tls(),
+            (false, true) => draft.finish_accounting_request(&secret).0,
+            (false, false) => draft.finish_request(&secret),
         })
     }
 
@@ -427,6 +429,7 @@ impl Talk {
             client: way.client(),
             login,
             passcode: password.clone(),
+            state: state_of(request).map(<[u8]>::to_vec),
             at: self.now,
         };
         if self.spent[who].last.as_ref().is_some_and(|last| last.is_retried_by(&logon, way)) {
@@ -450,8 +453,7 @@ impl Talk {
 
     /// An OTP without its PIN is good for one who brings back a State that says so.
     fn check_state(&self, request: &VerifiedRequest<'_>, logon: &Accepted) {
-        let state = request.packet().attributes().first(AttributeNumber::STATE);
-        let state = state.expect("there is no acceptance without the PIN");
+        let state = state_of(request).expect("there is no acceptance without the PIN");
         assert!(self.challenges.iter().any(|given| {
             given.state == state
                 && given.client == logon.client
@@ -494,6 +496,10 @@ fn login_of(request: &VerifiedRequest<'_>) -> LoginKey {
     let name = name.to_lowercase().replace('\\', "");
     let name = name.strip_suffix(HOME).unwrap_or(&name);
     LoginName::parse(name).expect("it was a name").key().clone()
+}
+
+fn state_of<'a>(request: &VerifiedRequest<'a>) -> Option<&'a [u8]> {
+    request.packet().attributes().first(AttributeNumber::STATE)
 }
 
 fn proxy_states(packet: &Packet<'_>) -> Vec<Vec<u8>> {
