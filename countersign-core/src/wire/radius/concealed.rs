@@ -45,8 +45,9 @@ pub enum Concealment {
 pub struct Unconcealable(pub AttributeNumber);
 
 /// The value of an attribute of a reply that came `from` one hop, for another hop. Values
-/// that nothing conceals stay as they are. `salt` is used where there was none; callers
-/// give another one for each attribute.
+/// that nothing conceals stay as they are. `salt` is used where there was none; its last octet
+/// is counted on for further keys in the same attribute, so callers give one with both octets
+/// one higher for each attribute.
 ///
 /// # Errors
 ///
@@ -80,12 +81,16 @@ fn microsoft(
     to: &Concealment,
     salt: [u8; 2],
 ) -> Option<Vec<u8>> {
-    let mut anew = MICROSOFT.to_vec();
+    let (mut anew, [high, mut low]) = (MICROSOFT.to_vec(), salt);
     while let [number, length, ..] = *attributes {
         let (attribute, rest) = attributes.split_at_checked(length.into())?;
         let value = attribute.get(OVERHEAD..)?;
         let value = match number {
-            MS_MPPE_SEND_KEY | MS_MPPE_RECV_KEY => salted(value, from, to, salt)?,
+            MS_MPPE_SEND_KEY | MS_MPPE_RECV_KEY => {
+                // Under the same salt two keys would have the same key stream.
+                low = low.wrapping_add(1);
+                salted(value, from, to, [high, low])?
+            }
             MS_CHAP_MPPE_KEYS => hidden(value, from, to)?,
             _ => value.to_vec(),
         };
@@ -233,7 +238,7 @@ mod tests {
         let clear = vendor(MS_MPPE_RECV_KEY, &[7; 32]);
         let number = AttributeNumber::VENDOR_SPECIFIC;
         let first = anew(number, &clear, &Concealment::Transport, &one).unwrap();
-        assert_eq!(first[6..8], [0x92, 0x34], "the salt with its highest bit set");
+        assert_eq!(first[6..8], [0x92, 0x35], "the salt with its highest bit set");
         assert_eq!(first.len(), 4 + 2 + 2 + 48);
         let second = anew(number, &first, &one, &two).unwrap();
         assert_eq!(second[..8], first[..8]);
@@ -251,6 +256,16 @@ mod tests {
         assert_eq!(first[38..], clear[38..]);
         let second = anew(number, &first, &one, &two).unwrap();
         assert_eq!(anew(number, &second, &two, &Concealment::Transport), Some(clear));
+    }
+
+    #[test]
+    fn two_keys_in_one_attribute_do_not_share_a_key_stream() {
+        let two = [&vendor(MS_MPPE_SEND_KEY, &[7; 32])[..], &[MS_MPPE_RECV_KEY, 34], &[7; 32]];
+        let (two, number) = (two.concat(), AttributeNumber::VENDOR_SPECIFIC);
+        let sent = anew(number, &two, &Concealment::Transport, &hop(1, b"one")).unwrap();
+        let (send, receive) = (&sent[6..56], &sent[58..108]);
+        assert_ne!(send[..2], receive[..2], "the salts");
+        assert_ne!(send[2..], receive[2..], "the same key, concealed");
     }
 
     #[test]

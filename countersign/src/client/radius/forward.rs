@@ -162,7 +162,7 @@ fn forwarded(answer: Answer, ours: &[u8], client: &Concealment) -> Forwarded {
     }
     let mut salt = u16::from_be_bytes(random_octets());
     let mut anew = |(number, value): (AttributeNumber, Vec<u8>)| {
-        salt = salt.wrapping_add(1);
+        salt = salt.wrapping_add(SALT_STEP);
         match conceal_anew(number, &value, &concealment, client, salt.to_be_bytes()) {
             Ok(value) => Some((number, value)),
             // Passed on as it is it would be another key for the client than for the user.
@@ -175,6 +175,9 @@ fn forwarded(answer: Answer, ours: &[u8], client: &Concealment) -> Forwarded {
     let attributes = attributes.into_iter().filter_map(&mut anew).collect();
     Forwarded { code, attributes }
 }
+
+/// Another first octet for each attribute, for the last one is counted on within it.
+const SALT_STEP: u16 = 0x0101;
 
 #[cfg(test)]
 mod tests {
