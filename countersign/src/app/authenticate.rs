@@ -25,7 +25,7 @@ use crate::{
     vault::Vault,
 };
 
-use self::recent::Recent;
+use self::{deliver::Complaints, recent::Recent};
 
 mod deliver;
 mod recent;
@@ -41,6 +41,7 @@ pub struct Authenticator {
     pin_permits: Arc<Semaphore>,
     others: Arc<ArcSwap<Others>>,
     recent: Recent,
+    complaints: Complaints,
 }
 
 /// What an [`Authenticator`] works with.
@@ -96,8 +97,8 @@ impl Authenticator {
     pub fn new(parts: Parts) -> Self {
         let Parts { store, vault, audit, policy, pins, pin_permits, others } = parts;
         let pin_permits = Arc::new(Semaphore::new(pin_permits.max(1)));
-        let recent = Recent::default();
-        Self { store, vault, audit, policy, pins, pin_permits, others, recent }
+        let (recent, complaints) = (Recent::default(), Complaints::default());
+        Self { store, vault, audit, policy, pins, pin_permits, others, recent, complaints }
     }
 
     /// The account that a name leads to.

@@ -216,6 +216,11 @@ fn check_client(
         let cause = "a KDC drops replies with attributes that it does not know; remove them";
         return wrong(format!("{key}.reply"), cause);
     }
+    if file.upstream.is_some() && !file.require_indicators.is_empty() {
+        let cause = "requests that are sent on are decided by others, who know no indicators; \
+                     remove upstream or require-indicators";
+        return wrong(format!("{key}.upstream"), cause);
+    }
     let grace = file.retry_grace.map_or(0, Span::as_seconds);
     let Some(retry_grace) = u32::try_from(grace).ok().filter(|seconds| *seconds <= MAX_GRACE)
     else {

@@ -147,7 +147,8 @@ impl Reloader {
     ///
     /// What is wrong with the config; all is as before.
     pub(crate) fn reload(&self) -> Result<String, String> {
-        let result = self.try_reload();
+        // Files are read and names are looked up, while others of this thread go on elsewhere.
+        let result = tokio::task::block_in_place(|| self.try_reload());
         match &result {
             Ok(done) => tracing::info!(config = %self.file.display(), "reloaded: {done}"),
             Err(error) => tracing::error!(%error, "not reloaded, all is as before"),
@@ -156,21 +157,17 @@ impl Reloader {
     }
 
     fn try_reload(&self) -> Result<String, String> {
+        // One after the other, so that the config that was read last is in force.
+        let mut watched = self.watch.lock().map_err(|error| error.to_string())?;
         let config = Config::load(&self.file).map_err(|error| error.to_string())?;
         let (others, watch) =
             others(&config, &self.tasks, &self.stop).map_err(|error| error.to_string())?;
         let counted = (others.upstreams.len(), others.channels.len());
         let radius = self.reload_radius(config).inspect_err(|_| watch.cancel())?;
         self.others.store(others.into());
-        self.watch(watch);
+        std::mem::replace(&mut *watched, watch).cancel();
         let (upstreams, channels) = counted;
         Ok(format!("{radius}{upstreams} upstreams, {channels} delivery channels"))
-    }
-
-    /// The upstreams of now are watched, those of before no longer.
-    fn watch(&self, watch: CancellationToken) {
-        let mut current = self.watch.lock().expect("nobody panics with this lock");
-        std::mem::replace(&mut *current, watch).cancel();
     }
 
     fn reload_radius(&self, config: Config) -> Result<String, String> {

@@ -27,7 +27,7 @@ use countersign_core::{
 
 use super::{
     counts::{Counter, Counts},
-    job::{Done, Job},
+    job::{Done, Job, SentOn},
     peer::Peer,
     reply::{Form, ReplyTo},
     report,
@@ -249,8 +249,13 @@ impl Handler {
                 self.work(asked, decision(attempt, prior.transpose()))
             }
             Ok(Question::Elsewhere { upstream, user_name }) => {
-                let job = Job::forward(upstream, &user_name, request);
-                match job {
+                let attempt = SentOn {
+                    correlation: self.correlations.next(),
+                    at: now,
+                    login: request::user_name(request).map(str::to_owned).unwrap_or_default(),
+                    origin: origin(request, &asked.peer),
+                };
+                match Job::forward(upstream, &user_name, request, Some(attempt)) {
                     Some(job) => self.work(asked, job),
                     None => Ok(self.answered_now(&asked, Answered::Rejected, now)),
                 }
@@ -329,7 +334,9 @@ impl Handler {
         let (name, upstream) = name
             .map(|name| request::route(name, &asked.client.settings, rules))
             .unwrap_or_else(|| (String::new(), asked.client.settings.upstream.clone()));
-        if let Some(job) = upstream.and_then(|upstream| Job::forward(upstream, &name, request)) {
+        if let Some(job) =
+            upstream.and_then(|upstream| Job::forward(upstream, &name, request, None))
+        {
             return self.work(asked, job);
         }
         if rules.accounting {

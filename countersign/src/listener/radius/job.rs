@@ -4,11 +4,16 @@ use std::sync::Arc;
 
 use countersign_core::{
     domain::{
-        attempt::Attempt,
-        event::Event,
+        attempt::{Attempt, ListenerKind},
+        event::{Event, What},
+        id::CorrelationId,
+        time::UnixTime,
         verdict::{Outcome, Reason, Verdict},
     },
-    wire::radius::{authenticator::VerifiedRequest, dictionary::AttributeNumber},
+    wire::radius::{
+        authenticator::VerifiedRequest,
+        dictionary::{AttributeNumber, Code},
+    },
 };
 
 use super::{Services, handler::Asked};
@@ -25,9 +30,28 @@ pub(super) enum Job {
     /// Record that nothing was decided, and why.
     Refuse(Box<Attempt>, Reason),
     /// Ask others.
-    Forward(Box<(String, Forward)>),
+    Forward(Box<Sending>),
     /// Record an accounting report.
     Record(Box<Event>),
+}
+
+/// A request on its way to others.
+#[derive(Debug)]
+pub(super) struct Sending {
+    pub(super) upstream: String,
+    pub(super) forward: Forward,
+    /// What the audit log gets with the answer; nothing of accounting, which others record.
+    pub(super) attempt: Option<SentOn>,
+}
+
+/// What is known of a logon that others decide.
+#[derive(Debug)]
+pub(super) struct SentOn {
+    pub(super) correlation: CorrelationId,
+    pub(super) at: UnixTime,
+    /// The name as it was given.
+    pub(super) login: String,
+    pub(super) origin: String,
 }
 
 /// What the work led to.
@@ -48,13 +72,14 @@ impl Job {
         upstream: String,
         user_name: &str,
         request: &VerifiedRequest<'_>,
+        attempt: Option<SentOn>,
     ) -> Option<Self> {
         let states = request.packet().attributes().all(AttributeNumber::PROXY_STATE);
         if states.count() >= MAX_PROXIES {
             return None;
         }
         let forward = forward_of(request, user_name)?;
-        Some(Self::Forward((upstream, forward).into()))
+        Some(Self::Forward(Sending { upstream, forward, attempt }.into()))
     }
 
     /// Does the work. A client that waits no longer than to a deadline is told Reject then;
@@ -78,14 +103,18 @@ impl Job {
                 Done::Decided(services.authenticator.refuse(&attempt, reason))
             }
             Self::Forward(job) => {
-                let (upstream, forward) = *job;
+                let Sending { upstream, forward, attempt } = *job;
                 let forwarding = services.proxy.forward(&upstream, forward);
-                Done::Forwarded(match asked.client.settings.deadline {
+                let forwarded = match asked.client.settings.deadline {
                     None => forwarding.await,
                     Some(deadline) => tokio::time::timeout(deadline, forwarding)
                         .await
                         .unwrap_or(Err(Unforwarded::TooLate)),
-                })
+                };
+                if let Some(attempt) = attempt {
+                    services.recorder.record(attempt.event(&asked, &forwarded));
+                }
+                Done::Forwarded(forwarded)
             }
             Self::Record(event) => {
                 services.recorder.record(*event);
@@ -93,6 +122,35 @@ impl Job {
             }
         };
         (asked, done)
+    }
+}
+
+impl SentOn {
+    fn event(self, asked: &Asked, forwarded: &Result<Forwarded, Unforwarded>) -> Event {
+        let (outcome, reason) = match forwarded {
+            Ok(forwarded) => match forwarded.code {
+                Code::ACCESS_ACCEPT => (Outcome::Accepted, Reason::UpstreamAccepted),
+                Code::ACCESS_CHALLENGE => (Outcome::Challenged, Reason::UpstreamChallenged),
+                _ => (Outcome::Rejected, Reason::UpstreamRejected),
+            },
+            Err(Unforwarded::Unknown(_)) => (Outcome::Unavailable, Reason::UpstreamUnknown),
+            Err(Unforwarded::TooLate) => (Outcome::Unavailable, Reason::DeadlinePassed),
+            Err(Unforwarded::Unanswered(_)) => (Outcome::Unavailable, Reason::UpstreamSilent),
+        };
+        Event {
+            at: self.at,
+            correlation: self.correlation,
+            what: What::Authenticated {
+                login: self.login,
+                listener: ListenerKind::Radius,
+                peer: asked.client.settings.name.clone(),
+                origin: Some(self.origin),
+                outcome,
+                reason,
+                account: None,
+                token: None,
+            },
+        }
     }
 }
 

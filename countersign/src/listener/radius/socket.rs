@@ -1,11 +1,6 @@
 //! Sockets: taken over from the service manager, or bound.
 
-use std::{
-    fs, io,
-    net::SocketAddr,
-    os::unix::{fs::PermissionsExt, net::UnixStream},
-    path::Path,
-};
+use std::{fs, io, net::SocketAddr, os::unix::fs::PermissionsExt, path::Path};
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use tokio::net::{TcpListener, UdpSocket, UnixListener};
@@ -70,7 +65,7 @@ pub(super) fn unix(
     let path = &settings.path;
     let socket = match inherited.take_path(path) {
         Some(socket) => socket,
-        None if UnixStream::connect(path).is_ok() => {
+        None if has_listener(path)? => {
             return Err(io::Error::new(io::ErrorKind::AddrInUse, "somebody listens on it"));
         }
         None => make(settings)?,
@@ -101,6 +96,23 @@ fn make(settings: &SocketSettings) -> io::Result<Socket> {
     Ok(socket)
 }
 
+/// Whether somebody listens on a path, also if that one is too busy to take us.
+fn has_listener(path: &Path) -> io::Result<bool> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    match socket.connect(&SockAddr::unix(path)?) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(true),
+        Err(error)
+            if [io::ErrorKind::NotFound, io::ErrorKind::ConnectionRefused]
+                .contains(&error.kind()) =>
+        {
+            Ok(false)
+        }
+        Err(error) => Err(error),
+    }
+}
+
 /// Nothing but a socket is replaced.
 fn refuse_other_files(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::FileTypeExt;
@@ -122,6 +134,8 @@ const BACKLOG: i32 = 1024;
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::net::UnixStream;
+
     use super::*;
 
     fn settings(path: &Path, mode: u32) -> SocketSettings {

@@ -32,6 +32,8 @@ enum Closed {
     Malformed(String),
     #[error("the peer does not know the shared secret, or sends no Message-Authenticator")]
     Unauthentic,
+    #[error("no authentic packet came")]
+    Unproven,
     #[error("the rest of a packet did not come")]
     Stalled,
     #[error("answers are not read")]
@@ -55,7 +57,8 @@ pub(super) async fn serve(
 ) {
     tracing::debug!(%peer, "RADIUS connection begins");
     let handler = Handler::new(common);
-    let mut connection = Connection { handler, peer, standing, services };
+    let is_proven = !matches!(peer, Peer::Tcp(_));
+    let mut connection = Connection { handler, is_proven, peer, standing, services };
     match connection.run(stream, stop).await {
         Ok(()) => tracing::debug!(peer = %connection.peer, "RADIUS connection ended"),
         Err(cause) => {
@@ -66,6 +69,9 @@ pub(super) async fn serve(
 
 struct Connection {
     handler: Handler,
+    /// Whether the peer has shown that it may ask: by its certificate, as the user that it is,
+    /// or by a first packet.
+    is_proven: bool,
     peer: Peer,
     standing: Option<Standing>,
     services: Services,
@@ -85,13 +91,16 @@ impl Connection {
             let mut stopped = pin!(stop.cancelled());
             // When the rest of a packet must be there that has begun.
             let mut patience = None;
+            let proof = Instant::now() + FIRST_PACKET;
             loop {
+                let proof = (!self.is_proven).then_some(proof);
                 let reads = self.handler.has_room(MAX_AT_ONCE);
                 tokio::select! {
                     biased;
                     () = &mut stopped => break,
                     Some(done) = working.next() => self.answer(done, &mut writer).await?,
                     () = until(patience), if reads => return Err(Closed::Stalled),
+                    () = until(proof) => return Err(Closed::Unproven),
                     read = reader.read(&mut octets), if reads => match read? {
                         0 => break,
                         length => {
@@ -141,8 +150,14 @@ impl Connection {
             match self.handler.handle_packet(packet, &self.peer, now) {
                 Step::Nothing => {}
                 Step::Close => return Err(Closed::Unauthentic),
-                Step::Answer(answer) => write(writer, &answer).await?,
-                Step::Work(asked, job) => work.push((job, asked)),
+                Step::Answer(answer) => {
+                    self.is_proven = true;
+                    write(writer, &answer).await?;
+                }
+                Step::Work(asked, job) => {
+                    self.is_proven = true;
+                    work.push((job, asked));
+                }
             }
         }
     }
@@ -185,6 +200,8 @@ async fn until(instant: Option<Instant>) {
 
 /// Requests of one connection under way; a KDC has 256 at most (RFC 6613 §2.6.5), RADIUS/1.1 any number.
 const MAX_AT_ONCE: usize = 1024;
+/// A stranger on TCP has so long to show that it is none.
+const FIRST_PACKET: Duration = Duration::from_secs(60);
 /// A packet that has begun must end within.
 const REST_OF_PACKET: Duration = Duration::from_secs(30);
 /// Answers must be taken within.

@@ -25,7 +25,7 @@ use crate::{
         reply::ReplyRule,
         upstream::ProbeUser,
     },
-    listener::radius::peer::Version,
+    listener::radius::{job::Sending, peer::Version},
 };
 
 const NOW: UnixTime = UnixTime(1_800_000_000);
@@ -447,8 +447,8 @@ fn a_user_of_another_realm_is_sent_on_with_what_came() {
     };
     let (asked, job) = job(handler.handle(&request(1, 1), &peer(9), NOW));
     let Job::Forward(sent) = job else { panic!("{job:?}") };
-    let (upstream, forward) = *sent;
-    assert_eq!(upstream, "partner");
+    let Sending { upstream, forward, attempt } = *sent;
+    assert_eq!((upstream.as_str(), attempt.unwrap().login.as_str()), ("partner", name));
     assert_eq!(forward.password, Some(Secret::new(b"755224".to_vec())));
     assert_eq!(
         forward.attributes,
