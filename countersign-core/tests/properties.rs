@@ -8,7 +8,7 @@ use std::num::NonZeroU32;
 
 use countersign_core::{
     domain::{
-        account::{Account, Authentication, Validity},
+        account::Account,
         attempt::{Attempt, ListenerKind, Terms},
         counter::{Change, FailureCounter, TokenCounter},
         id::{AccountId, CorrelationId, TokenId},
@@ -175,31 +175,12 @@ fn subject(time_based: bool, has_pin: bool) -> Subject<ClearSecret> {
         TokenKind::Hotp { algorithm, digits }
     };
     let token = Token {
-        id: TokenId::from_bytes([1; 16]),
-        label: "phone".into(),
-        owner: None,
         accounts: vec![AccountId::from_bytes([9; 16])],
-        kind,
         pin: has_pin.then(|| PinHash(PIN.into())),
-        indicators: Vec::new(),
-        disabled: false,
-        validity: Validity::default(),
+        ..Token::new(TokenId::from_bytes([1; 16]), "phone".into(), kind)
     };
     let secret = Some(Secret::new(SEED.to_vec()));
-    let account = Account {
-        id: AccountId::from_bytes([9; 16]),
-        person: None,
-        name: "alice".into(),
-        domain: None,
-        realm: None,
-        upn: None,
-        dn: None,
-        sid: None,
-        groups: Vec::new(),
-        disabled: false,
-        validity: Validity::default(),
-        authentication: Authentication::Tokens,
-    };
+    let account = Account::new(AccountId::from_bytes([9; 16]), "alice".into());
     let holding = Holding { token, counter: TokenCounter::default(), secret };
     Subject { account, failures: FailureCounter::default(), tokens: vec![holding] }
 }

@@ -13,7 +13,7 @@ use std::{
 
 use countersign::store::{Committed, SealedSecret, Store, embedded::Embedded};
 use countersign_core::domain::{
-    account::{Account, Authentication, Validity},
+    account::Account,
     counter::{Change, Move},
     id::{AccountId, TokenId},
     name::{LoginName, Site},
@@ -156,32 +156,17 @@ fn resident_mebibytes() -> u64 {
 
 fn account(number: u64) -> Account {
     Account {
-        id: AccountId::from_bytes(id(number)),
-        person: None,
-        name: format!("user{number:07}"),
         domain: Some("EXAMPLE".into()),
         realm: Some("example.com".into()),
-        upn: None,
-        dn: None,
-        sid: None,
-        groups: Vec::new(),
-        disabled: false,
-        validity: Validity::default(),
-        authentication: Authentication::Tokens,
+        ..Account::new(AccountId::from_bytes(id(number)), format!("user{number:07}"))
     }
 }
 
 fn token(number: u64) -> Token {
+    let kind = TokenKind::Remote { upstream: "elsewhere".into(), user_name: None };
     Token {
-        id: TokenId::from_bytes(id(number)),
-        label: format!("token {number}"),
-        owner: None,
         accounts: vec![AccountId::from_bytes(id(number))],
-        kind: TokenKind::Remote { upstream: "elsewhere".into(), user_name: None },
-        pin: None,
-        indicators: Vec::new(),
-        disabled: false,
-        validity: Validity::default(),
+        ..Token::new(TokenId::from_bytes(id(number)), format!("token {number}"), kind)
     }
 }
 

@@ -23,7 +23,7 @@ use countersign::{
     },
 };
 use countersign_core::domain::{
-    account::{Account, Authentication, Validity},
+    account::Account,
     counter::{Change, FailureCounter, Move, TokenCounter},
     id::{AccountId, TokenId},
     name::{LoginName, Site},
@@ -336,33 +336,14 @@ fn change(user: u8, from: u64, to: u64) -> Change {
 }
 
 fn account(user: u8) -> Account {
-    Account {
-        id: AccountId::from_bytes([user; 16]),
-        person: None,
-        name: format!("user{user}"),
-        domain: None,
-        realm: None,
-        upn: None,
-        dn: None,
-        sid: None,
-        groups: Vec::new(),
-        disabled: false,
-        validity: Validity::default(),
-        authentication: Authentication::Tokens,
-    }
+    Account::new(AccountId::from_bytes([user; 16]), format!("user{user}"))
 }
 
 fn token(user: u8) -> Token {
+    let kind = TokenKind::Remote { upstream: "elsewhere".into(), user_name: None };
     Token {
-        id: TokenId::from_bytes([user; 16]),
-        label: String::new(),
-        owner: None,
         accounts: vec![AccountId::from_bytes([user; 16])],
-        kind: TokenKind::Remote { upstream: "elsewhere".into(), user_name: None },
-        pin: None,
-        indicators: Vec::new(),
-        disabled: false,
-        validity: Validity::default(),
+        ..Token::new(TokenId::from_bytes([user; 16]), String::new(), kind)
     }
 }
 

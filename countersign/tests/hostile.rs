@@ -32,7 +32,7 @@ use countersign::{
 };
 use countersign_core::{
     domain::{
-        account::{Account, Authentication, Validity},
+        account::Account,
         attempt::{Attempt, ListenerKind, Terms},
         id::{AccountId, CorrelationId, TokenId},
         lockout::OUT_OF_ORDER,
@@ -295,32 +295,16 @@ async fn rejecting_upstream() -> Upstream {
 
 fn account() -> Account {
     Account {
-        id: AccountId::from_bytes([1; 16]),
-        person: None,
-        name: "alice".into(),
-        domain: None,
-        realm: None,
         upn: Some("alice@corp.example".into()),
-        dn: None,
-        sid: None,
-        groups: Vec::new(),
-        disabled: false,
-        validity: Validity::default(),
-        authentication: Authentication::Tokens,
+        ..Account::new(AccountId::from_bytes([1; 16]), "alice".into())
     }
 }
 
 fn token() -> Token {
+    let kind = TokenKind::Hotp { algorithm: Algorithm::Sha1, digits: Digits::SIX };
     Token {
-        id: TokenId::from_bytes([7; 16]),
-        label: "device".into(),
-        owner: None,
         accounts: vec![AccountId::from_bytes([1; 16])],
-        kind: TokenKind::Hotp { algorithm: Algorithm::Sha1, digits: Digits::SIX },
-        pin: None,
-        indicators: Vec::new(),
-        disabled: false,
-        validity: Validity::default(),
+        ..Token::new(TokenId::from_bytes([7; 16]), "device".into(), kind)
     }
 }
 

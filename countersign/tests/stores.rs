@@ -9,7 +9,7 @@ use countersign::store::{
     embedded::Embedded, memory::Memory,
 };
 use countersign_core::domain::{
-    account::{Account, Authentication, Person, Validity},
+    account::{Account, Person},
     counter::{Change, FailureCounter, Move, TokenCounter},
     id::{AccountId, PersonId, TokenId},
     name::{LoginName, Site},
@@ -457,32 +457,19 @@ fn site() -> Site {
 
 fn account(number: u8, name: &str) -> Account {
     Account {
-        id: account_id(number),
-        person: None,
-        name: name.into(),
         domain: Some("EXAMPLE".into()),
         realm: Some("example.com".into()),
         upn: (name == "alice").then(|| "a.liddell@example.org".into()),
         dn: Some(format!("CN={name},DC=example,DC=com")),
-        sid: None,
-        groups: Vec::new(),
-        disabled: false,
-        validity: Validity::default(),
-        authentication: Authentication::Tokens,
+        ..Account::new(account_id(number), name.into())
     }
 }
 
 fn token(number: u8, accounts: &[u8]) -> Token {
+    let kind = TokenKind::Remote { upstream: "elsewhere".into(), user_name: None };
     Token {
-        id: token_id(number),
-        label: format!("token {number}"),
-        owner: None,
         accounts: accounts.iter().copied().map(account_id).collect(),
-        kind: TokenKind::Remote { upstream: "elsewhere".into(), user_name: None },
-        pin: None,
-        indicators: Vec::new(),
-        disabled: false,
-        validity: Validity::default(),
+        ..Token::new(token_id(number), format!("token {number}"), kind)
     }
 }
 

@@ -12,9 +12,9 @@ use serde_json::Value;
 use crate::support::{
     clock::unix_time,
     countersign::Site,
+    kdc_check::{CheckedRealm, REALM, answer_everything},
     oath::OathToken,
     process::{Ran, run},
-    realm::{REALM, Realm, answer_everything},
 };
 
 /// Checks that something of a grade is said about an object, with words of cause and cure.
@@ -41,12 +41,12 @@ const ACCEPT: u8 = 2;
 
 #[test]
 fn a_realm_as_it_should_be_is_good_and_a_logon_does_what_was_said() {
-    let realm = Realm::new(VPN);
+    let realm = CheckedRealm::new(VPN);
     answer_everything(&realm.path("otp.sock"), ACCEPT);
     fs::set_permissions(realm.path("otp.sock"), Permissions::from_mode(0o600)).unwrap();
     realm.add("alice", STRING);
-    realm.kadmin(&["addprinc", "-randkey", "svc/web"]);
-    realm.kadmin(&["setstr", "svc/web", "require_auth", "strong otp"]);
+    realm.admin(&["addprinc", "-randkey", "svc/web"]);
+    realm.admin(&["setstr", "svc/web", "require_auth", "strong otp"]);
     let _kdc = realm.serve();
     let ran = realm.check(&["alice", "svc/web"]);
     ends_with(&ran, 0);
@@ -56,11 +56,11 @@ fn a_realm_as_it_should_be_is_good_and_a_logon_does_what_was_said() {
     says(&ran, "ok", "principal svc/web@OTP.TEST", "promise one: vpn", "");
     realm.logon("alice", "123456").succeeded();
     let kvno = || {
-        let mut kvno = realm.tool("kvno");
+        let mut kvno = realm.command("kvno");
         run(kvno.env("KRB5CCNAME", realm.path("ticket")).arg("svc/web"), b"")
     };
     kvno().succeeded();
-    realm.kadmin(&["setstr", "alice", "otp", r#"[{"type":"vpn","indicators":[]}]"#]);
+    realm.admin(&["setstr", "alice", "otp", r#"[{"type":"vpn","indicators":[]}]"#]);
     says(&realm.check(&["alice"]), "ok", "principal alice@OTP.TEST", "gets no indicator", "");
     realm.logon("alice", "123456").succeeded();
     assert!(kvno().failed().contains("KDC policy rejects request"));
@@ -68,17 +68,17 @@ fn a_realm_as_it_should_be_is_good_and_a_logon_does_what_was_said() {
 
 #[test]
 fn quotes_eaten_by_kadmin_are_recognised_and_the_cure_works() {
-    let realm = Realm::new(VPN);
+    let realm = CheckedRealm::new(VPN);
     answer_everything(&realm.path("otp.sock"), ACCEPT);
     realm.add("alice", "[]");
-    realm.kadmin(&["-q", &format!("setstr alice otp {STRING}")]);
+    realm.admin(&["-q", &format!("setstr alice otp {STRING}")]);
     let _kdc = realm.serve();
     realm.logon("alice", "123456").failed();
     let ran = realm.check(&["alice"]);
     ends_with(&ran, 1);
     let cure = format!("kadmin.local setstr alice@OTP.TEST otp '{STRING}'");
     says(&ran, "ERROR", "principal alice@OTP.TEST", "quotes are gone", &cure);
-    run(realm.tool("sh").args(["-c", &cure]), b"").succeeded();
+    run(realm.command("sh").args(["-c", &cure]), b"").succeeded();
     ends_with(&realm.check(&["alice"]), 0);
     realm.logon("alice", "123456").succeeded();
     explains(&realm, "Can't decode otp config string");
@@ -87,7 +87,8 @@ fn quotes_eaten_by_kadmin_are_recognised_and_the_cure_works() {
 /// The table of what the KDC makes of user strings.
 #[test]
 fn user_strings_are_judged_as_the_kdc_judges_them() {
-    let realm = Realm::new(&format!("{VPN}DEFAULT = {{\nserver = @/otp.sock\ntimeout = 1\n}}\n"));
+    let realm =
+        CheckedRealm::new(&format!("{VPN}DEFAULT = {{\nserver = @/otp.sock\ntimeout = 1\n}}\n"));
     answer_everything(&realm.path("otp.sock"), ACCEPT);
     let _kdc = realm.serve();
     let good = [
@@ -114,7 +115,7 @@ fn user_strings_are_judged_as_the_kdc_judges_them() {
     realm.add("alice", "[]");
     for (strings, is_good) in [(&good[..], true), (&bad, false)] {
         for string in strings {
-            realm.kadmin(&["setstr", "alice", "otp", string]);
+            realm.admin(&["setstr", "alice", "otp", string]);
             let logon = realm.logon("alice", "123456");
             assert_eq!(logon.status.success(), is_good, "{string}: {logon}");
             for ran in [realm.check(&["alice"]), realm.check(&["--user-string", string, "alice"])] {
@@ -126,7 +127,7 @@ fn user_strings_are_judged_as_the_kdc_judges_them() {
 
 #[test]
 fn one_broken_type_disables_all() {
-    let realm = Realm::new(VPN);
+    let realm = CheckedRealm::new(VPN);
     answer_everything(&realm.path("otp.sock"), ACCEPT);
     realm.add("alice", STRING);
     realm.write("empty", "");
@@ -152,7 +153,7 @@ fn one_broken_type_disables_all() {
 #[test]
 fn servers_that_cannot_be_reached_are_found_before_anybody_logs_on() {
     let long = format!("/{}", "x".repeat(120));
-    let realm = Realm::new(&format!(
+    let realm = CheckedRealm::new(&format!(
         "none = {{\nserver = @/none.sock\n}}\ndead = {{\nserver = @/dead.sock\n}}\n\
          six = {{\nserver = [::1]:1812\nsecret = @/secret\n}}\nlong = {{\nserver = {long}\n}}\n\
          line = {{ server = /x }}\n"
@@ -181,7 +182,7 @@ fn servers_that_cannot_be_reached_are_found_before_anybody_logs_on() {
 
 #[test]
 fn a_socket_that_root_without_capabilities_may_not_use_is_found() {
-    let realm = Realm::new(VPN);
+    let realm = CheckedRealm::new(VPN);
     answer_everything(&realm.path("otp.sock"), ACCEPT);
     realm.add("alice", STRING);
     fs::set_permissions(realm.path("otp.sock"), Permissions::from_mode(0o000)).unwrap();
@@ -200,7 +201,7 @@ fn a_socket_that_root_without_capabilities_may_not_use_is_found() {
 /// Negative numbers are not only wrong, they end the KDC for everybody.
 #[test]
 fn a_type_that_crashes_the_kdc_is_found_before_it_does() {
-    let realm = Realm::new("");
+    let realm = CheckedRealm::new("");
     answer_everything(&realm.path("otp.sock"), ACCEPT);
     realm.write("secret", "secret\n");
     realm.add("alice", STRING);
@@ -217,7 +218,7 @@ fn a_type_that_crashes_the_kdc_is_found_before_it_does() {
 
 #[test]
 fn silence_is_a_timeout_and_a_refusal_is_none() {
-    let realm = Realm::new(&format!("{VPN}no = {{\nserver = @/no.sock\n}}\n"));
+    let realm = CheckedRealm::new(&format!("{VPN}no = {{\nserver = @/no.sock\n}}\n"));
     let _silent = UnixListener::bind(realm.path("otp.sock")).unwrap();
     answer_everything(&realm.path("no.sock"), REJECT);
     realm.add("alice", STRING);
@@ -233,7 +234,7 @@ fn silence_is_a_timeout_and_a_refusal_is_none() {
 
 #[test]
 fn several_tokens_are_no_fail_over() {
-    let realm = Realm::new(
+    let realm = CheckedRealm::new(
         "away = {\nserver = @/away.sock\n}\nno = {\nserver = @/no.sock\n}\nyes = {\nserver = @/yes.sock\n}\n",
     );
     answer_everything(&realm.path("no.sock"), REJECT);
@@ -252,18 +253,18 @@ fn several_tokens_are_no_fail_over() {
 
 #[test]
 fn a_password_goes_around_the_otp_until_its_key_is_gone() {
-    let realm = Realm::new(VPN);
+    let realm = CheckedRealm::new(VPN);
     answer_everything(&realm.path("otp.sock"), ACCEPT);
-    realm.kadmin(&["addprinc", "-pw", "secret", "bob"]);
-    realm.kadmin(&["setstr", "bob", "otp", STRING]);
+    realm.admin(&["addprinc", "-pw", "secret", "bob"]);
+    realm.admin(&["setstr", "bob", "otp", STRING]);
     let _kdc = realm.serve();
     realm.logon_with_password("bob", "secret").succeeded();
     let ran = realm.check(&["bob"]);
     ends_with(&ran, 0);
     says(&ran, "warning", "principal bob@OTP.TEST", "bypassed", "purgekeys -all bob@OTP.TEST");
     says(&ran, "warning", "principal bob@OTP.TEST", "does not require", "+requires_preauth");
-    realm.kadmin(&["purgekeys", "-all", "bob@OTP.TEST"]);
-    realm.kadmin(&["modprinc", "+requires_preauth", "bob@OTP.TEST"]);
+    realm.admin(&["purgekeys", "-all", "bob@OTP.TEST"]);
+    realm.admin(&["modprinc", "+requires_preauth", "bob@OTP.TEST"]);
     realm.logon_with_password("bob", "secret").failed();
     realm.logon("bob", "123456").succeeded();
     let ran = realm.check(&["bob", "--quiet"]);
@@ -272,10 +273,10 @@ fn a_password_goes_around_the_otp_until_its_key_is_gone() {
 
 #[test]
 fn the_lockout_of_the_kdc_counts_outages() {
-    let realm = Realm::new(VPN);
-    realm.kadmin(&["addpol", "-maxfailure", "2", "-lockoutduration", "5min", "strict"]);
+    let realm = CheckedRealm::new(VPN);
+    realm.admin(&["addpol", "-maxfailure", "2", "-lockoutduration", "5min", "strict"]);
     realm.add("alice", STRING);
-    realm.kadmin(&["modprinc", "-policy", "strict", "alice"]);
+    realm.admin(&["modprinc", "-policy", "strict", "alice"]);
     let _kdc = realm.serve();
     let ran = realm.check(&["alice"]);
     says(
@@ -294,13 +295,13 @@ fn the_lockout_of_the_kdc_counts_outages() {
     let cure = "kadmin.local modprinc -unlock alice@OTP.TEST";
     says(&ran, "ERROR", "principal alice@OTP.TEST", "it is locked by the KDC", cure);
     explains(&realm, "LOCKED_OUT");
-    run(realm.tool("sh").args(["-c", cure]), b"").succeeded();
+    run(realm.command("sh").args(["-c", cure]), b"").succeeded();
     realm.logon("alice", "123456").succeeded();
 }
 
 #[test]
 fn a_default_that_is_written_down_strips_the_realm() {
-    let realm = Realm::new("DEFAULT = {\nserver = @/otp.sock\n}\n");
+    let realm = CheckedRealm::new("DEFAULT = {\nserver = @/otp.sock\n}\n");
     answer_everything(&realm.path("otp.sock"), ACCEPT);
     realm.add("alice", "[]");
     let ran = realm.check(&["alice"]);
@@ -313,7 +314,7 @@ fn a_default_that_is_written_down_strips_the_realm() {
 
 #[test]
 fn a_kdc_that_has_not_read_the_newest_files_is_told_of() {
-    let realm = Realm::new(VPN);
+    let realm = CheckedRealm::new(VPN);
     let _kdc = realm.serve();
     let ran = realm.check(&[]);
     says(&ran, "ok", "kdc", "it runs as process", "");
@@ -326,22 +327,22 @@ fn a_kdc_that_has_not_read_the_newest_files_is_told_of() {
 
 #[test]
 fn files_that_the_kdc_does_not_take_are_named_by_line() {
-    let realm = Realm::new("");
+    let realm = CheckedRealm::new("");
     realm.set_otp("vpn = {\nserver\n}\n");
     let ran = realm.check(&[]);
     ends_with(&ran, 1);
     let file = realm.path("kdc.conf").display().to_string();
     says(&ran, "ERROR", &format!("file {file}"), &format!("{file}:14: this is no relation"), "");
-    run(realm.tool("kadmin.local").arg("listprincs"), b"").failed();
+    run(realm.command("kadmin.local").arg("listprincs"), b"").failed();
 }
 
 #[test]
 fn whoever_has_no_database_reads_a_dump() {
-    let realm = Realm::new(VPN);
+    let realm = CheckedRealm::new(VPN);
     realm.add("alice", "[{type:vpn}]");
-    realm.kadmin(&["addprinc", "-pw", "secret", "bob"]);
+    realm.admin(&["addprinc", "-pw", "secret", "bob"]);
     let dump = realm.path("realm.dump");
-    run(realm.tool("kdb5_util").arg("dump").arg(&dump), b"").succeeded();
+    run(realm.command("kdb5_util").arg("dump").arg(&dump), b"").succeeded();
     let dump = dump.to_str().unwrap();
     for words in [&["--dump", dump][..], &["--dump", dump, "alice"], &["--all"]] {
         let ran = realm.check(words);
@@ -362,7 +363,7 @@ fn whoever_has_no_database_reads_a_dump() {
 fn both_sides_are_compared_over_udp_down_to_account_and_token() {
     let site = Site::new();
     let otp = "udp = {\nserver = 127.0.0.1:PORT\nsecret = @/secret\n}\n";
-    let realm = Realm::new(&otp.replace("PORT", &site.radius_port.to_string()));
+    let realm = CheckedRealm::new(&otp.replace("PORT", &site.radius_port.to_string()));
     realm.write("secret", "another secret\n");
     realm.add("alice", r#"[{"type":"udp"}]"#);
     let check = || run(realm.name_files(&mut site.command(["krb5", "check", "alice"])), b"");
@@ -394,7 +395,7 @@ fn what_config_writes_is_what_check_finds_good() {
     site.configure_with("radius.client.e2e.require-message-authenticator = false");
     site.add_user("alice", "hotp");
     site.add_user("it's me", "hotp");
-    let realm = Realm::new("");
+    let realm = CheckedRealm::new("");
     let secret = realm.path("secret");
     let secret = secret.to_str().unwrap();
     realm.write("secret", "radius-secret-71c0");
@@ -407,7 +408,7 @@ fn what_config_writes_is_what_check_finds_good() {
     let (profile, commands) = text.split_once("\nkadmin.local").unwrap();
     realm.set_otp(profile.split_once("[otp]\n").unwrap().1);
     let commands = format!("set -e\nkadmin.local{commands}");
-    run(realm.tool("sh").args(["-c", &commands]), b"").succeeded();
+    run(realm.command("sh").args(["-c", &commands]), b"").succeeded();
     let mut check = site.command(["krb5", "check", "alice", "it's me", "--quiet"]);
     let ran = run(realm.name_files(&mut check), b"");
     ends_with(&ran, 0);
@@ -422,14 +423,14 @@ fn what_config_writes_is_what_check_finds_good() {
 fn what_config_writes_for_a_socket_logs_on() {
     let site = Site::new();
     let token = site.add_user("alice", "hotp");
-    let realm = Realm::new("");
+    let realm = CheckedRealm::new("");
     let socket = realm.path("otp.sock").display().to_string();
     site.configure_with(&format!("radius.client.kdc = {{ socket = '{socket}', kdc = true }}"));
     let text = site.run(["krb5", "config", "alice", "--realm", REALM]).succeeded();
     let (profile, commands) = text.split_once("\nkadmin.local").unwrap();
     realm.set_otp(profile.split_once("[otp]\n").unwrap().1);
     let commands = format!("set -e\nkadmin.local{commands}");
-    run(realm.tool("sh").args(["-c", &commands]), b"").succeeded();
+    run(realm.command("sh").args(["-c", &commands]), b"").succeeded();
     let check = || run(realm.name_files(&mut site.command(["krb5", "check", "alice"])), b"");
     says(&check(), "ERROR", "otp type kdc", "there is no", "start the daemon");
     let _daemon = site.serve();
@@ -461,7 +462,7 @@ fn config_says_what_is_missing() {
 
 /// Checks that a line of the KDC's log is explained.
 #[track_caller]
-fn explains(realm: &Realm, text: &str) {
+fn explains(realm: &CheckedRealm, text: &str) {
     let log = realm.log();
     assert!(log.contains(text), "the KDC did not say {text:?}:\n{log}");
     realm.write("all.log", &log);

@@ -5,7 +5,7 @@ use tempfile::tempdir;
 use crate::support::{
     clock::LIMIT,
     freeradius::{FreeRadius, Role, SECRET},
-    kdc::{Kdc, KdcSetup, kinit, klist},
+    kdc::{Kdc, KdcSetup, Pkinit, kinit, klist},
     oath::OathToken,
     openssl::Authority,
     radclient::{Answer, ask, logon},
@@ -19,14 +19,8 @@ fn kdc_takes_certificates_of_its_ca_and_no_others() {
     let foreign = Authority::new(home.path(), "foreign");
     let identity = ours.issue("kdc", "kdc", "CORP.EXAMPLE");
     let anchor = ours.certificate();
-    let setup = KdcSetup {
-        realm: "CORP.EXAMPLE",
-        identity: &identity,
-        anchor: &anchor,
-        revocation: None,
-        ahead: None,
-        sections: "",
-    };
+    let pkinit = Some(Pkinit { identity: &identity, anchor: &anchor, revocation: None });
+    let setup = KdcSetup { realm: "CORP.EXAMPLE", pkinit, ..KdcSetup::default() };
     let kdc = Kdc::start(&home.path().join("kdc"), &setup, &["alice"]);
     let config = kdc.client_config(&[&anchor, &foreign.certificate()]);
     let cache = home.path().join("cache");

@@ -181,36 +181,24 @@ impl Script<'_> {
     fn account(&mut self) -> Account {
         let state = self.octet();
         Account {
-            id: AccountId::from_bytes([9; 16]),
-            person: None,
-            name: "alice".into(),
-            domain: None,
-            realm: None,
-            upn: None,
-            dn: None,
-            sid: None,
-            groups: Vec::new(),
             disabled: state == 255,
             validity: self.validity(state % 16 == 15),
             authentication: match state {
                 254 => Authentication::Upstream("radius".into()),
                 _ => Authentication::Tokens,
             },
+            ..Account::new(AccountId::from_bytes([9; 16]), "alice".into())
         }
     }
 
     fn holding(&mut self, number: u8) -> Holding<ClearSecret> {
         let (kind, state) = (self.kind(), self.octet());
         let token = Token {
-            id: TokenId::from_bytes([number; 16]),
-            label: String::new(),
-            owner: None,
             accounts: vec![AccountId::from_bytes([9; 16])],
-            kind,
             pin: (state % 4 == 3).then(|| PinHash(PIN.into())),
-            indicators: Vec::new(),
             disabled: state == 255,
             validity: self.validity(state % 16 == 15),
+            ..Token::new(TokenId::from_bytes([number; 16]), String::new(), kind)
         };
         let drift = i32::from_be_bytes(self.small().to_be_bytes());
         let counter = TokenCounter {

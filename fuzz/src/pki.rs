@@ -6,10 +6,7 @@
 use std::{cell::RefCell, sync::LazyLock};
 
 use countersign_core::{
-    domain::{
-        account::{Account, Authentication, Validity},
-        id::AccountId,
-    },
+    domain::{account::Account, id::AccountId},
     pki::{
         algorithm::{Digest, KeyKind, Verify},
         ber,
@@ -173,18 +170,11 @@ static AUTHORITY: LazyLock<Certificate> = LazyLock::new(|| {
 });
 
 static ACCOUNT: LazyLock<Account> = LazyLock::new(|| Account {
-    id: AccountId::from_bytes([1; 16]),
-    person: None,
-    name: "user1".into(),
     domain: Some("DOMAIN1".into()),
     realm: Some("DOMAIN1.CORP.company.com".into()),
-    upn: None,
     dn: Some("cn=user 1,CN=Users,DC=Domain1,DC=corp,DC=company,DC=com".into()),
     sid: Some("S-1-5-21-1-2-3-1001".into()),
-    groups: Vec::new(),
-    disabled: false,
-    validity: Validity::default(),
-    authentication: Authentication::Tokens,
+    ..Account::new(AccountId::from_bytes([1; 16]), "user1".into())
 });
 
 static POLICY: LazyLock<RequestPolicy> = LazyLock::new(|| RequestPolicy {

@@ -107,6 +107,25 @@ impl Validity {
 }
 
 impl Account {
+    /// One with nothing but a name: its tokens decide, it may be used at any time.
+    #[must_use]
+    pub fn new(id: AccountId, name: String) -> Self {
+        Self {
+            id,
+            person: None,
+            name,
+            domain: None,
+            realm: None,
+            upn: None,
+            dn: None,
+            sid: None,
+            groups: Vec::new(),
+            disabled: false,
+            validity: Validity::default(),
+            authentication: Authentication::Tokens,
+        }
+    }
+
     /// The user principal name: the one set, or else `name@realm` ([MS-OTPCE] digest §6, 1a).
     #[must_use]
     pub fn effective_upn(&self) -> Option<String> {
@@ -128,5 +147,19 @@ impl Account {
     #[must_use]
     pub fn login_keys(&self, site: &Site) -> Vec<LoginKey> {
         LoginKey::all_of(self, site)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_not_written_down_is_as_in_a_new_account() {
+        let new = Account::new(AccountId::from_bytes([1; 16]), "alice".into());
+        let written = json!({ "id": new.id, "name": "alice" });
+        assert_eq!(serde_json::from_value::<Account>(written).unwrap(), new);
     }
 }

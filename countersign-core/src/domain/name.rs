@@ -157,25 +157,13 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::{
-        account::{Authentication, Validity},
-        id::AccountId,
-    };
+    use crate::domain::id::AccountId;
 
     fn account(name: &str, domain: Option<&str>, realm: Option<&str>) -> Account {
         Account {
-            id: AccountId::from_bytes([1; 16]),
-            person: None,
-            name: name.into(),
             domain: domain.map(Into::into),
             realm: realm.map(Into::into),
-            upn: None,
-            dn: None,
-            sid: None,
-            groups: Vec::new(),
-            disabled: false,
-            validity: Validity::default(),
-            authentication: Authentication::Tokens,
+            ..Account::new(AccountId::from_bytes([1; 16]), name.into())
         }
     }
 

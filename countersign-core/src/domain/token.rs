@@ -39,6 +39,22 @@ pub struct Token {
 }
 
 impl Token {
+    /// One that is assigned to nobody, without a PIN; it may be used at any time.
+    #[must_use]
+    pub fn new(id: TokenId, label: String, kind: TokenKind) -> Self {
+        Self {
+            id,
+            label,
+            owner: None,
+            accounts: Vec::new(),
+            kind,
+            pin: None,
+            indicators: Vec::new(),
+            disabled: false,
+            validity: Validity::default(),
+        }
+    }
+
     /// Whether it may be used at this moment.
     #[must_use]
     pub fn is_usable(&self, now: UnixTime) -> bool {
@@ -95,5 +111,21 @@ pub struct PinHash(pub String);
 impl std::fmt::Debug for PinHash {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("PinHash(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_not_written_down_is_as_in_a_new_token() {
+        let kind = TokenKind::Remote { upstream: "otp".into(), user_name: None };
+        let new = Token::new(TokenId::from_bytes([1; 16]), "phone".into(), kind);
+        let written = json!({ "id": new.id, "label": "phone", "accounts": [], "kind": new.kind });
+        assert_eq!(serde_json::from_value::<Token>(written).unwrap(), new);
+        assert!(new.is_usable(UnixTime(0)));
     }
 }

@@ -47,7 +47,7 @@ use countersign::{
 };
 use countersign_core::{
     domain::{
-        account::{Account, Authentication, Validity},
+        account::Account,
         id::{AccountId, TokenId},
         policy::Policy,
         token::{Token, TokenKind},
@@ -323,32 +323,16 @@ fn openssl_speed() -> String {
 
 fn account(user: u8) -> Account {
     Account {
-        id: AccountId::from_bytes([user; 16]),
-        person: None,
-        name: user_name(user),
-        domain: None,
-        realm: None,
         upn: Some(upn(user)),
-        dn: None,
-        sid: None,
-        groups: Vec::new(),
-        disabled: false,
-        validity: Validity::default(),
-        authentication: Authentication::Tokens,
+        ..Account::new(AccountId::from_bytes([user; 16]), user_name(user))
     }
 }
 
 fn token(user: u8) -> Token {
+    let kind = TokenKind::Hotp { algorithm: Algorithm::Sha1, digits: digits() };
     Token {
-        id: TokenId::from_bytes([user; 16]),
-        label: String::new(),
-        owner: None,
         accounts: vec![AccountId::from_bytes([user; 16])],
-        kind: TokenKind::Hotp { algorithm: Algorithm::Sha1, digits: digits() },
-        pin: None,
-        indicators: Vec::new(),
-        disabled: false,
-        validity: Validity::default(),
+        ..Token::new(TokenId::from_bytes([user; 16]), String::new(), kind)
     }
 }
 

@@ -30,7 +30,7 @@ use countersign::{
 };
 use countersign_core::{
     domain::{
-        account::{Account, Authentication, Validity},
+        account::Account,
         id::{AccountId, TokenId},
         name::Site,
         policy::Policy,
@@ -245,35 +245,15 @@ async fn all_of(changes: Vec<Answer<'_, ()>>) {
 }
 
 fn account(number: u64) -> Account {
-    Account {
-        id: AccountId::from_bytes(id(number)),
-        person: None,
-        name: user_name(number),
-        domain: None,
-        realm: None,
-        upn: None,
-        dn: None,
-        sid: None,
-        groups: Vec::new(),
-        disabled: false,
-        validity: Validity::default(),
-        authentication: Authentication::Tokens,
-    }
+    Account::new(AccountId::from_bytes(id(number)), user_name(number))
 }
 
 fn token(number: u64) -> Token {
     let period = std::num::NonZeroU32::MIN;
     let kind = TokenKind::Totp { algorithm: Algorithm::Sha1, digits: six_digits(), period };
     Token {
-        id: TokenId::from_bytes(id(number)),
-        label: format!("token {number}"),
-        owner: None,
         accounts: vec![AccountId::from_bytes(id(number))],
-        kind,
-        pin: None,
-        indicators: Vec::new(),
-        disabled: false,
-        validity: Validity::default(),
+        ..Token::new(TokenId::from_bytes(id(number)), format!("token {number}"), kind)
     }
 }
 

@@ -279,27 +279,16 @@ const MAX_IN_FLIGHT: usize = 512;
 mod tests {
     use std::net::SocketAddr;
 
-    use countersign_core::domain::{
-        account::{Authentication, Validity},
-        id::AccountId,
-    };
+    use countersign_core::domain::{account::Authentication, id::AccountId};
 
     use super::*;
 
     fn account() -> Account {
         Account {
-            id: AccountId::from_bytes([1; 16]),
-            person: None,
-            name: "alice".into(),
             domain: Some("CORP".into()),
             realm: Some("CORP.EXAMPLE".into()),
-            upn: None,
-            dn: None,
-            sid: None,
-            groups: Vec::new(),
-            disabled: false,
-            validity: Validity::default(),
             authentication: Authentication::Upstream("otp".into()),
+            ..Account::new(AccountId::from_bytes([1; 16]), "alice".into())
         }
     }
 

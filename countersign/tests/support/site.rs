@@ -24,7 +24,7 @@ use countersign::{
 };
 use countersign_core::{
     domain::{
-        account::{Account, Authentication, Validity},
+        account::{Account, Authentication},
         id::{AccountId, CorrelationId},
         name::Site as Domain,
     },
@@ -172,18 +172,13 @@ impl Site {
 /// The account of [MS-OTPCE] §4.1.
 pub(crate) fn account() -> Account {
     Account {
-        id: AccountId::from_bytes([1; 16]),
-        person: None,
-        name: "user1".into(),
         domain: Some("DOMAIN1".into()),
         realm: Some("domain1.corp.company.com".into()),
         upn: Some(UPN.into()),
         dn: Some("CN=User 1,CN=Users,DC=domain1,DC=corp,DC=company,DC=com".into()),
         sid: Some(SID.into()),
-        groups: Vec::new(),
-        disabled: false,
-        validity: Validity::default(),
         authentication: Authentication::Upstream("otp".into()),
+        ..Account::new(AccountId::from_bytes([1; 16]), "user1".into())
     }
 }
 

@@ -1,4 +1,5 @@
-//! MIT Kerberos: a KDC with PKINIT in a temporary directory, `kinit` and `klist`.
+//! MIT Kerberos: a realm in a directory with its KDC, with or without PKINIT; `kinit` and `klist`.
+//! What tests of one kind need besides is in `kdc_otp` and `kdc_check`.
 
 use std::{
     fs,
@@ -31,19 +32,26 @@ pub struct Realm {
 }
 
 /// What a KDC is made of.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct KdcSetup<'a> {
     pub realm: &'a str,
-    /// The KDC's own certificate.
+    /// What it knows of certificates; without it, nobody logs on with one.
+    pub pkinit: Option<Pkinit<'a>>,
+    /// How far its clock is ahead of ours, as libfaketime writes it: `+2h`.
+    pub ahead: Option<&'a str>,
+    /// Further sections of `kdc.conf`.
+    pub sections: &'a str,
+}
+
+/// The certificates of a KDC.
+#[derive(Debug, Clone, Copy)]
+pub struct Pkinit<'a> {
+    /// The KDC's own.
     pub identity: &'a Identity,
     /// Who may vouch for users.
     pub anchor: &'a Path,
     /// A revocation list in PEM; without a valid one nobody is let in.
     pub revocation: Option<&'a Path>,
-    /// How far its clock is ahead of ours, as libfaketime writes it: `+2h`.
-    pub ahead: Option<&'a str>,
-    /// Further sections of `kdc.conf`.
-    pub sections: &'a str,
 }
 
 impl Realm {
@@ -53,21 +61,28 @@ impl Realm {
         fs::create_dir_all(directory).expect("a directory");
         let (directory, name) = (directory.to_owned(), setup.realm.to_owned());
         let realm = Self { directory, name, port: ports::free() };
-        realm.write("kdc.conf", &kdc_conf(&realm.directory, realm.port, setup));
+        realm.configure(setup);
         // The database tools want a krb5.conf as well.
-        realm.write("krb5.conf", &krb5_conf(&realm.name, &[realm.port], &[setup.anchor]));
+        let anchor = setup.pkinit.map(|pkinit| pkinit.anchor);
+        realm.write("krb5.conf", &krb5_conf(&realm.name, &[realm.port], anchor.as_slice()));
         let mut create = realm.command("kdb5_util");
         create.args(["create", "-s", "-P", "master", "-r", &realm.name]);
         run(&mut create, b"").succeeded();
         realm
     }
 
-    /// A program of the KDC's own.
+    /// Writes `kdc.conf`, also another one than before; a KDC that runs does not see it.
+    #[track_caller]
+    pub fn configure(&self, setup: &KdcSetup<'_>) {
+        self.write("kdc.conf", &kdc_conf(&self.directory, self.port, setup));
+    }
+
+    /// A program that reads the files of this realm.
     pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
-        command.env("KRB5_CONFIG", self.directory.join("krb5.conf"));
-        command.env("KRB5_KDC_PROFILE", self.directory.join("kdc.conf"));
-        command.env("KRB5RCACHENAME", format!("dfl:{}", self.directory.join("rcache").display()));
+        command.env("KRB5_CONFIG", self.path("krb5.conf"));
+        command.env("KRB5_KDC_PROFILE", self.path("kdc.conf"));
+        command.env("KRB5RCACHENAME", format!("dfl:{}", self.path("rcache").display()));
         command
     }
 
@@ -77,10 +92,23 @@ impl Realm {
         run(self.command("kadmin.local").args(arguments), b"").succeeded()
     }
 
+    /// Adds a principal without a key, so that its password does not help.
+    #[track_caller]
+    pub fn add_keyless(&self, principal: &str) {
+        self.admin(&["addprinc", "-nokey", "+requires_preauth", principal]);
+    }
+
+    /// Adds such a principal with an `otp` user string.
+    #[track_caller]
+    pub fn add(&self, principal: &str, otp: &str) {
+        self.add_keyless(principal);
+        self.admin(&["setstr", principal, "otp", otp]);
+    }
+
     /// Starts the KDC and waits until it answers.
     #[track_caller]
     pub fn serve(self, command: &mut Command) -> Kdc {
-        let service = self.start(command, &self.directory.join("log"));
+        let service = self.start(command, &self.path("log"));
         Kdc { realm: self, service }
     }
 
@@ -92,10 +120,15 @@ impl Realm {
         service
     }
 
-    /// Writes a file beside the database.
+    /// A file beside the database.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
+    }
+
+    /// Writes such a file.
     #[track_caller]
     pub fn write(&self, name: &str, content: &str) -> PathBuf {
-        let file = self.directory.join(name);
+        let file = self.path(name);
         fs::write(&file, content).expect("a file");
         file
     }
@@ -108,7 +141,7 @@ impl Kdc {
     pub fn start(directory: &Path, setup: &KdcSetup<'_>, users: &[&str]) -> Self {
         let realm = Realm::create(directory, setup);
         for user in users {
-            realm.admin(&["addprinc", "-nokey", "+requires_preauth", user]);
+            realm.add_keyless(user);
         }
         let mut command = realm.command("krb5kdc");
         command.arg("-n");
@@ -181,14 +214,8 @@ pub fn krb5_conf(realm: &str, ports: &[u16], anchors: &[&Path]) -> String {
 
 /// The config of a KDC on a port.
 pub fn kdc_conf(directory: &Path, port: u16, setup: &KdcSetup<'_>) -> String {
-    let KdcSetup { realm, identity, anchor, revocation, sections, .. } = setup;
-    let Identity { certificate, key } = identity;
-    let revocation = revocation.map(|file| {
-        let file = file.display();
-        format!("    pkinit_revoke = FILE:{file}\n    pkinit_require_crl_checking = true\n")
-    });
-    let (directory, revocation) = (directory.display(), revocation.unwrap_or_default());
-    let (certificate, key, anchor) = (certificate.display(), key.display(), anchor.display());
+    let KdcSetup { realm, pkinit, sections, .. } = setup;
+    let (directory, pkinit) = (directory.display(), pkinit.map(pkinit_conf).unwrap_or_default());
     format!(
         "\
 [kdcdefaults]
@@ -201,12 +228,25 @@ pub fn kdc_conf(directory: &Path, port: u16, setup: &KdcSetup<'_>) -> String {
     key_stash_file = {directory}/stash
     acl_file = {directory}/acl
     max_life = 10h
-    pkinit_identity = FILE:{certificate},{key}
-    pkinit_anchors = FILE:{anchor}
-    pkinit_eku_checking = scLogin
-{revocation}  }}
+{pkinit}  }}
 {sections}[logging]
   kdc = STDERR
 "
+    )
+}
+
+fn pkinit_conf(Pkinit { identity, anchor, revocation }: Pkinit<'_>) -> String {
+    let Identity { certificate, key } = identity;
+    let revocation = revocation.map(|file| {
+        let file = file.display();
+        format!("    pkinit_revoke = FILE:{file}\n    pkinit_require_crl_checking = true\n")
+    });
+    let (certificate, key, anchor) = (certificate.display(), key.display(), anchor.display());
+    format!(
+        "    pkinit_identity = FILE:{certificate},{key}
+    pkinit_anchors = FILE:{anchor}
+    pkinit_eku_checking = scLogin
+{}",
+        revocation.unwrap_or_default()
     )
 }

@@ -9,7 +9,7 @@ use std::{
 
 use super::{
     countersign::{REALM, Site},
-    kdc::{Kdc, KdcSetup, Realm, cache_name, kdc_conf, krb5_conf},
+    kdc::{Kdc, KdcSetup, Pkinit, Realm, cache_name, kdc_conf, krb5_conf},
     openssl::Identity,
     ports,
     process::{Ran, Service, run},
@@ -63,8 +63,7 @@ impl OtpRealm {
     /// Adds a principal without a key, with an `otp` user string.
     #[track_caller]
     pub fn add(&self, principal: &str, otp: &str) {
-        self.admin(&["addprinc", "-nokey", "+requires_preauth", principal]);
-        self.admin(&["setstr", principal, "otp", otp]);
+        self.kdc.realm.add(principal, otp);
     }
 
     /// Adds a service that wants an authentication indicator in the ticket.
@@ -179,7 +178,8 @@ pub fn token_type(name: &str, server: impl std::fmt::Display, settings: &[&str])
 }
 
 fn setup<'a>(identity: &'a Identity, anchor: &'a Path, types: &'a str) -> KdcSetup<'a> {
-    KdcSetup { realm: REALM, identity, anchor, revocation: None, ahead: None, sections: types }
+    let pkinit = Some(Pkinit { identity, anchor, revocation: None });
+    KdcSetup { realm: REALM, pkinit, sections: types, ..KdcSetup::default() }
 }
 
 #[track_caller]

@@ -5,7 +5,7 @@ use std::{path::PathBuf, process::Command};
 use super::{
     certificate::path,
     countersign::{REALM, Site},
-    kdc::{Kdc, KdcSetup},
+    kdc::{Kdc, KdcSetup, Pkinit},
     oath::OathToken,
     openssl::{Identity, openssl},
     process::{Ran, Service, run},
@@ -68,15 +68,13 @@ impl Stage {
         let name = format!("kdc{}.corp.example", ahead.unwrap_or_default().replace('+', "-"));
         let identity = self.site.issue("kdc", &name);
         let revocation = self.revocation_list();
-        let setup = KdcSetup {
-            realm: REALM,
+        let pkinit = Pkinit {
             identity: &identity,
             anchor: &self.site.ca_certificate(),
             // A list that was published now is too old for a KDC of the day after.
             revocation: ahead.is_none().then_some(&revocation),
-            ahead,
-            sections: "",
         };
+        let setup = KdcSetup { realm: REALM, pkinit: Some(pkinit), ahead, sections: "" };
         Kdc::start(&directory, &setup, &["alice", "bob"])
     }
 

@@ -65,20 +65,7 @@ struct Desk {
 
 impl Desk {
     fn new(tokens: impl IntoIterator<Item = Holding<ClearSecret>>) -> Self {
-        let account = Account {
-            id: ACCOUNT,
-            person: None,
-            name: "alice".into(),
-            domain: None,
-            realm: None,
-            upn: None,
-            dn: None,
-            sid: None,
-            groups: Vec::new(),
-            disabled: false,
-            validity: Validity::default(),
-            authentication: Authentication::Tokens,
-        };
+        let account = Account::new(ACCOUNT, "alice".into());
         let failures = FailureCounter::default();
         let tokens = tokens.into_iter().collect();
         Self { subject: Subject { account, failures, tokens }, policy: Policy::default() }
@@ -140,15 +127,8 @@ impl Desk {
 
 fn holding(id: u8, kind: TokenKind, seed: Option<&[u8]>, next: u64) -> Holding<ClearSecret> {
     let token = Token {
-        id: TokenId::from_bytes([id; 16]),
-        label: format!("token {id}"),
-        owner: None,
         accounts: vec![ACCOUNT],
-        kind,
-        pin: None,
-        indicators: Vec::new(),
-        disabled: false,
-        validity: Validity::default(),
+        ..Token::new(TokenId::from_bytes([id; 16]), format!("token {id}"), kind)
     };
     let counter = TokenCounter { next, ..TokenCounter::default() };
     Holding { token, counter, secret: seed.map(|seed| Secret::new(seed.to_vec())) }

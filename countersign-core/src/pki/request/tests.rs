@@ -12,12 +12,9 @@ use x509_cert::ext::{
 };
 
 use super::*;
-use crate::{
-    domain::account::{Authentication, Validity},
-    pki::csr::{
-        LogonExtensions,
-        tests::{Believer, accepted, attribute, request as make, request_with_attributes},
-    },
+use crate::pki::csr::{
+    LogonExtensions,
+    tests::{Believer, accepted, attribute, request as make, request_with_attributes},
 };
 
 const TEMPLATE: ObjectIdentifier = ObjectIdentifier::new_unwrap(
@@ -27,18 +24,11 @@ const SID: &str = "S-1-5-21-1-2-3-1001";
 
 fn account() -> Account {
     Account {
-        id: AccountId::from_bytes([1; 16]),
-        person: None,
-        name: "user1".into(),
         domain: Some("DOMAIN1".into()),
         realm: Some("DOMAIN1.CORP.company.com".into()),
-        upn: None,
         dn: Some("cn=user 1,CN=Users,DC=Domain1,DC=corp,DC=company,DC=com".into()),
         sid: Some(SID.into()),
-        groups: Vec::new(),
-        disabled: false,
-        validity: Validity::default(),
-        authentication: Authentication::default(),
+        ..Account::new(AccountId::from_bytes([1; 16]), "user1".into())
     }
 }
 

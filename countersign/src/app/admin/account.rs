@@ -2,7 +2,7 @@
 
 use countersign_core::{
     domain::{
-        account::{Account, Authentication, Person, Validity},
+        account::{Account, Authentication, Person},
         counter::{Change, FailureCounter, Move},
         id::{AccountId, PersonId},
         lockout::gate,
@@ -29,20 +29,7 @@ impl Admin {
         fields: AccountFields,
     ) -> Result<AdminReply, AdminError> {
         LoginName::parse_bare(&name).map_err(|cause| AdminError::field("name", &name, cause))?;
-        let mut account = Account {
-            id: AccountId::from_bytes(random_octets()),
-            person: None,
-            name,
-            domain: None,
-            realm: None,
-            upn: None,
-            dn: None,
-            sid: None,
-            groups: Vec::new(),
-            disabled: false,
-            validity: Validity::default(),
-            authentication: Authentication::default(),
-        };
+        let mut account = Account::new(AccountId::from_bytes(random_octets()), name);
         if fields.domain.is_none() && fields.realm.is_none() {
             account.domain = self.parts.site.domain.clone();
             account.realm = self.parts.site.realm.clone();

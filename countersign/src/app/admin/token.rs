@@ -48,15 +48,12 @@ impl Admin {
             None => None,
         };
         let token = Token {
-            id: TokenId::from_bytes(random_octets()),
-            label,
             owner,
             accounts: accounts.iter().map(|account| account.id).collect(),
-            kind,
             pin,
             indicators: check_names("indicator", indicators)?,
-            disabled: false,
             validity,
+            ..Token::new(TokenId::from_bytes(random_octets()), label, kind)
         };
         let uri = self.uri(&token, accounts.first(), first, secret.as_ref());
         let sealed = match &secret {

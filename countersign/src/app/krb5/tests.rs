@@ -7,7 +7,7 @@ use std::{
 
 use countersign_core::{
     domain::{
-        account::{Account, Authentication, Validity},
+        account::{Account, Authentication},
         id::AccountId,
         lockout::Gate,
     },
@@ -280,20 +280,7 @@ async fn names_go_where_the_listener_sends_them() {
 }
 
 fn view(logins: &[&str]) -> AccountView {
-    let account = Account {
-        id: AccountId::from_bytes([9; 16]),
-        person: None,
-        name: "alice".into(),
-        domain: None,
-        realm: None,
-        upn: None,
-        dn: None,
-        sid: None,
-        groups: Vec::new(),
-        disabled: false,
-        validity: Validity::default(),
-        authentication: Authentication::Tokens,
-    };
+    let account = Account::new(AccountId::from_bytes([9; 16]), "alice".into());
     AccountView {
         account,
         owner: None,

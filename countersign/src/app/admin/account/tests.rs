@@ -1,6 +1,6 @@
 //! Accounts over a store in memory, with a validator as the judge.
 
-use countersign_core::domain::{lockout::Gate, verdict::Reason};
+use countersign_core::domain::{account::Validity, lockout::Gate, verdict::Reason};
 
 use super::*;
 use crate::app::admin::{
