@@ -31,7 +31,7 @@ use countersign::{
 };
 use countersign_core::{
     domain::{
-        account::{Account, Authentication, Validity},
+        account::{Account, Validity},
         id::{AccountId, TokenId},
         name::{LoginKey, LoginName, Site},
         policy::Policy,
@@ -570,20 +570,7 @@ fn policy() -> Policy {
 }
 
 fn account(who: usize) -> Account {
-    Account {
-        id: ACCOUNTS[who],
-        person: None,
-        name: NAMES[who].into(),
-        domain: None,
-        realm: None,
-        upn: None,
-        dn: None,
-        sid: None,
-        groups: vec!["users".into()],
-        disabled: false,
-        validity: Validity::default(),
-        authentication: Authentication::Tokens,
-    }
+    Account { groups: vec!["users".into()], ..Account::new(ACCOUNTS[who], NAMES[who].into()) }
 }
 
 fn tokens() -> [Token; 3] {

@@ -29,7 +29,7 @@ use countersign::{
 };
 use countersign_core::{
     domain::{
-        account::{Account, Authentication, Validity},
+        account::{Account, Authentication},
         id::{AccountId, TokenId},
         name::Site,
         policy::Policy,
@@ -108,33 +108,17 @@ impl PinCheck for NoPins {
 }
 
 pub(crate) fn account(id: AccountId, name: &str, authentication: Authentication) -> Account {
-    Account {
-        id,
-        person: None,
-        name: name.into(),
-        domain: None,
-        realm: None,
-        upn: None,
-        dn: None,
-        sid: None,
-        groups: Vec::new(),
-        disabled: false,
-        validity: Validity::default(),
-        authentication,
-    }
+    Account { authentication, ..Account::new(id, name.into()) }
 }
 
 fn token(owner: AccountId) -> Token {
     Token {
-        id: TokenId::from_bytes([3; 16]),
-        label: "alice's".into(),
-        owner: None,
         accounts: vec![owner],
-        kind: TokenKind::Hotp { algorithm: Algorithm::Sha1, digits: Digits::SIX },
-        pin: None,
-        indicators: Vec::new(),
-        disabled: false,
-        validity: Validity::default(),
+        ..Token::new(
+            TokenId::from_bytes([3; 16]),
+            "alice's".into(),
+            TokenKind::Hotp { algorithm: Algorithm::Sha1, digits: Digits::SIX },
+        )
     }
 }
 
