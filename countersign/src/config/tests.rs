@@ -88,6 +88,21 @@ fn a_secret_of_the_wrong_type_is_not_repeated() {
 }
 
 #[test]
+fn values_of_the_wrong_type_are_named_by_their_key_and_without_names_of_types() {
+    for (instead, expected) in [
+        ("retry-grace = 5", "retry-grace: invalid type: integer `5`, expected a string; write it"),
+        ("max-requests-per-second = 0", "integer `0`, expected a number from 1 on"),
+        ("reply = [{ attribute = 6, from='x' }]", "from: unknown variant `x`, expected one of"),
+        ("kdc = false\nkdc = true", "kdc is there twice; remove one"),
+        ("[policy.challenge]", "challenge is there twice; remove one"),
+    ] {
+        let line = "address = \"127.0.0.1\"\n";
+        let error = with(line, &format!("{line}{instead}\n")).unwrap_err();
+        assert!(error.contains(expected), "{instead}: {error}");
+    }
+}
+
+#[test]
 fn values_that_make_no_sense_are_named_by_their_key() {
     for (line, instead, expected) in [
         (
