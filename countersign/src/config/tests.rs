@@ -124,6 +124,16 @@ fn values_that_make_no_sense_are_named_by_their_key() {
         ),
         ("secret-file = \"radius/localhost.secret\"", "", "exactly one of secret and secret-file"),
         ("localhost.secret", "missing.secret", "radius.client.localhost.secret-file"),
+        (
+            "listen = [\"127.0.0.1:1812\"]",
+            "tls = { listen = ['[::1]:2083'], certificate = 'a', key = 'b', client-trust = 'c' }",
+            "radius.client.localhost.address: there is neither radius.listen nor radius.listen-tcp",
+        ),
+        (
+            "[radius.client.localhost]",
+            "[radius.realm.'A.b']\n[radius.realm.'a.B']\n[radius.client.localhost]",
+            "radius.realm.\"a.B\": it is the same as radius.realm.\"A.b\"",
+        ),
         ("path = \"/otpce\"", "path = \"otpce\"", "does not begin with /"),
         (r"otp.example.com:8444\Example CA", "otp.example.com", r"not of the form 'host\CA name'"),
         ("http://otp", "https://otp", "fetched over plain http://"),
