@@ -36,6 +36,7 @@ pub struct Account {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Add an account, and the person behind it
+    #[command(after_help = ADD_EXAMPLES)]
     Add {
         /// The login name, without domain or realm
         name: String,
@@ -56,6 +57,7 @@ enum Command {
         account: String,
     },
     /// Change fields of an account; an empty value ("") removes one
+    #[command(after_help = SET_EXAMPLES)]
     Set {
         /// The account, by any of its login names
         account: String,
@@ -266,6 +268,18 @@ fn removal(account: &account::Account, left: &[TokenView]) -> String {
     }
     text
 }
+
+const ADD_EXAMPLES: &str = "\
+Examples:
+  countersign account add alice --person \"Alice Smith\" --mail alice@example.com --group vpn
+  countersign account add bob --domain LAB --realm lab.example --valid-until 2027-12-31
+  countersign account add carol --upstream old-server";
+
+const SET_EXAMPLES: &str = "\
+Examples:
+  countersign account set alice --group admins --group vpn
+  countersign account set alice --sid S-1-5-21-1-2-3-1001 --valid-until \"\"
+  countersign account set carol --upstream \"\"";
 
 const EXAMPLES: &str = "\
 Examples:

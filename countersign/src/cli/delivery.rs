@@ -25,6 +25,7 @@ enum Command {
     ///
     /// It is sent by this command and not by the daemon. Ends with 0 if the channel took it,
     /// with 1 if it did not.
+    #[command(after_help = EXAMPLES)]
     Test {
         /// The channel
         channel: String,

@@ -135,14 +135,11 @@ async fn connection(
 fn standard_input() -> anyhow::Result<Socket> {
     let input = io::stdin();
     if input.is_terminal() {
-        bail!(
-            "--inetd wants an accepted connection as file descriptor 3 (LISTEN_FDS=1) or as \
-             standard input; systemd starts it with a socket unit with Accept=yes"
-        );
+        bail!(NO_CONNECTION);
     }
     let descriptor = input.as_fd().try_clone_to_owned()?;
     let socket = Socket::from(descriptor);
-    socket.peer_addr().context("standard input is no connected socket")?;
+    socket.peer_addr().context(NO_CONNECTION)?;
     Ok(socket)
 }
 
@@ -156,6 +153,10 @@ fn without_listeners(mut config: Config) -> Config {
     }
     Config { otpce: None, ra: None, est: None, http: None, ..config }
 }
+
+const NO_CONNECTION: &str = "\
+--inetd wants an accepted connection as file descriptor 3 (LISTEN_FDS=1) or as standard input; \
+systemd starts it by a socket unit with Accept=yes";
 
 const EXAMPLES: &str = "\
 Examples:

@@ -46,6 +46,7 @@ enum Command {
         token: String,
     },
     /// Change the label, PIN, validity, indicators or address of a token
+    #[command(after_help = SET_EXAMPLES)]
     Set {
         /// The token, by its id or its label
         token: String,
@@ -251,6 +252,13 @@ Examples:
   countersign token disable \"Alice's phone\"
 
 Secrets, PINs and OTPs are never taken from the command line, where others can read them.";
+
+const SET_EXAMPLES: &str = "\
+Examples:
+  countersign token set \"Fob 4711\" --label \"Fob 4712\" --valid-until 2027-12-31
+  countersign token set \"Fob 4711\" --indicator otp --indicator hardware
+  countersign token set \"Fob 4711\" --ask-pin
+  countersign token set \"carol sms\" --to \"+49 170 4712\"";
 
 #[cfg(test)]
 mod tests;

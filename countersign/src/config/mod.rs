@@ -147,7 +147,25 @@ fn malformed(path: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
         file: path.to_owned(),
         line: before.matches('\n').count() + 1,
         column: before[line_start..].chars().count() + 1,
-        cause: error.message().to_owned(),
+        cause: in_words(error.message(), before, text.get(error.span().unwrap_or(0..0))),
+    }
+}
+
+/// What the parser says, with the key that it is about and without names of types.
+fn in_words(message: &str, before: &str, at: Option<&str>) -> String {
+    let message = message.replace("a nonzero u32", "a number from 1 on");
+    if message == "duplicate key" {
+        let key = at.unwrap_or_default();
+        return format!("{key} is there twice; remove one, or put both under one heading");
+    }
+    let wants_text = message.ends_with("expected a string");
+    let remedy = if wants_text { "; write it in quotes" } else { "" };
+    match before.trim_end().strip_suffix('=').map(str::trim_end) {
+        Some(key) if message.starts_with("invalid ") || message.starts_with("unknown variant") => {
+            let start = key.rfind([' ', ',', '{', '\n', '\t']).map_or(0, |end| end + 1);
+            format!("{}: {message}{remedy}", &key[start..])
+        }
+        Some(_) | None => message,
     }
 }
 

@@ -178,6 +178,7 @@ pub(super) fn check_radius(file: RadiusFile, base: &Path) -> Result<RadiusSettin
         },
     };
     check_ways_in(&settings)?;
+    check_realms(&settings.rules.realms)?;
     Ok(settings)
 }
 
@@ -192,6 +193,26 @@ fn check_ways_in(settings: &RadiusSettings) -> Result<(), Wrong> {
         if matches!(client.source, Source::Certificate(_)) && tls.is_none() {
             let cause = "there is no [radius.tls], so nobody can come over TLS";
             return wrong(format!("radius.client.{}.tls-name", client.name), cause);
+        }
+        if client.network().is_some() && listen.is_empty() && listen_tcp.is_empty() {
+            let cause = "there is neither radius.listen nor radius.listen-tcp, so nobody can come \
+                         from an address; over TLS give the client a tls-name";
+            return wrong(format!("radius.client.{}.address", client.name), cause);
+        }
+    }
+    Ok(())
+}
+
+/// No two realms are the same.
+fn check_realms(realms: &[RealmSettings]) -> Result<(), Wrong> {
+    for (index, realm) in realms.iter().enumerate() {
+        let twin = realms[..index].iter().find(|one| one.name.eq_ignore_ascii_case(&realm.name));
+        if let Some(twin) = twin {
+            let cause = format!(
+                "it is the same as radius.realm.{:?}, as case does not matter; remove one of them",
+                twin.name
+            );
+            return wrong(format!("radius.realm.{:?}", realm.name), cause);
         }
     }
     Ok(())

@@ -88,6 +88,21 @@ fn a_secret_of_the_wrong_type_is_not_repeated() {
 }
 
 #[test]
+fn values_of_the_wrong_type_are_named_by_their_key_and_without_names_of_types() {
+    for (instead, expected) in [
+        ("retry-grace = 5", "retry-grace: invalid type: integer `5`, expected a string; write it"),
+        ("max-requests-per-second = 0", "integer `0`, expected a number from 1 on"),
+        ("reply = [{ attribute = 6, from='x' }]", "from: unknown variant `x`, expected one of"),
+        ("kdc = false\nkdc = true", "kdc is there twice; remove one"),
+        ("[policy.challenge]", "challenge is there twice; remove one"),
+    ] {
+        let line = "address = \"127.0.0.1\"\n";
+        let error = with(line, &format!("{line}{instead}\n")).unwrap_err();
+        assert!(error.contains(expected), "{instead}: {error}");
+    }
+}
+
+#[test]
 fn values_that_make_no_sense_are_named_by_their_key() {
     for (line, instead, expected) in [
         (
@@ -109,6 +124,16 @@ fn values_that_make_no_sense_are_named_by_their_key() {
         ),
         ("secret-file = \"radius/localhost.secret\"", "", "exactly one of secret and secret-file"),
         ("localhost.secret", "missing.secret", "radius.client.localhost.secret-file"),
+        (
+            "listen = [\"127.0.0.1:1812\"]",
+            "tls = { listen = ['[::1]:2083'], certificate = 'a', key = 'b', client-trust = 'c' }",
+            "radius.client.localhost.address: there is neither radius.listen nor radius.listen-tcp",
+        ),
+        (
+            "[radius.client.localhost]",
+            "[radius.realm.'A.b']\n[radius.realm.'a.B']\n[radius.client.localhost]",
+            "radius.realm.\"a.B\": it is the same as radius.realm.\"A.b\"",
+        ),
         ("path = \"/otpce\"", "path = \"otpce\"", "does not begin with /"),
         (r"otp.example.com:8444\Example CA", "otp.example.com", r"not of the form 'host\CA name'"),
         ("http://otp", "https://otp", "fetched over plain http://"),

@@ -19,6 +19,7 @@ use crate::{
 };
 
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct Add {
     /// The accounts that may use it, by any of their login names
     #[arg(required = true)]
@@ -26,15 +27,15 @@ pub(super) struct Add {
     /// How its passcodes come about
     #[arg(long = "type", value_enum, default_value = "totp")]
     kind: Kind,
-    /// What administrators call it [default: the first account and the type]
+    /// What administrators call it [default: the first account and the type, upstream or channel]
     #[arg(long, value_name = "TEXT")]
     label: Option<String>,
-    /// The HMAC's hash: sha1, sha256 or sha512
-    #[arg(long, value_name = "HASH", default_value = "sha1", value_parser = algorithm)]
-    algorithm: Algorithm,
-    /// Length of an OTP, 6 to 10
-    #[arg(long, value_name = "NUMBER", default_value = "6", value_parser = digits)]
-    digits: Digits,
+    /// The HMAC's hash, for types totp and hotp: sha1, sha256 or sha512 [default: sha1]
+    #[arg(long, value_name = "HASH", value_parser = algorithm)]
+    algorithm: Option<Algorithm>,
+    /// Length of an OTP, 6 to 10 [default: 6]
+    #[arg(long, value_name = "NUMBER", value_parser = digits)]
+    digits: Option<Digits>,
     /// Length of a time step in seconds, for type totp [default: 30]
     #[arg(long, value_name = "SECONDS")]
     period: Option<NonZeroU32>,
@@ -106,7 +107,8 @@ impl Add {
     /// The token as asked for, with its secrets from where they are kept.
     pub(super) fn read(self) -> anyhow::Result<NewToken> {
         self.check()?;
-        let (algorithm, digits) = (self.algorithm, self.digits);
+        let algorithm = self.algorithm.unwrap_or(Algorithm::Sha1);
+        let digits = self.digits.unwrap_or(Digits::SIX);
         let kind = match self.kind {
             Kind::Remote => NewKind::Remote {
                 upstream: self.upstream.unwrap_or_default(),
@@ -142,6 +144,8 @@ impl Add {
         let is_remote = self.kind == Kind::Remote;
         let is_delivered = self.kind == Kind::Delivered;
         for (argument, given, fits) in [
+            ("--algorithm", self.algorithm.is_some(), is_hotp || is_totp),
+            ("--digits", self.digits.is_some(), !is_remote),
             ("--counter", self.counter.is_some(), is_hotp),
             ("--period", self.period.is_some(), is_totp),
             ("--upstream", self.upstream.is_some(), is_remote),
@@ -200,3 +204,15 @@ fn digits(text: &str) -> Result<Digits, String> {
 }
 
 pub(super) const DEFAULT_PERIOD: NonZeroU32 = NonZeroU32::new(30).expect("30 is not 0");
+
+const EXAMPLES: &str = "\
+Examples:
+  countersign token add alice --show-uri
+  countersign token add alice --type hotp --digits 8 --secret-file seed.txt --secret-format hex
+  countersign token add alice --show-uri --algorithm sha256 --ask-pin --label \"Alice's phone\"
+  countersign token add alice --show-uri --indicator hardware
+  countersign token add bob --type remote --upstream old-server --user-name bsmith
+  countersign token add carol --type delivered --via mail
+  countersign token add carol --type delivered --via sms --to \"+49 170 4711\" --ask-pin
+
+Secrets, PINs and OTPs are never taken from the command line, where others can read them.";

@@ -133,6 +133,19 @@ fn a_secret_that_is_none_is_refused_by_the_name_of_its_file() {
 }
 
 #[test]
+fn what_would_have_no_effect_on_this_type_is_refused() {
+    for (arguments, expected) in [
+        ("--type remote --upstream old --digits 8", "--digits is not for a token of type remote"),
+        ("--type delivered --via sms --algorithm sha256", "--algorithm is not for a token of type"),
+        ("--show-uri --via sms", "--via is not for a token of type totp"),
+    ] {
+        let arguments: Vec<_> = ["add", "bob"].into_iter().chain(arguments.split(' ')).collect();
+        let error = request(&arguments).unwrap_err();
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[test]
 fn a_token_whose_secret_nobody_would_have_is_refused() {
     let error = request(&["add", "alice"]).unwrap_err();
     assert!(error.contains("--show-uri") && error.contains("--secret-file"), "{error}");
