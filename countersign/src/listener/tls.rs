@@ -73,6 +73,20 @@ impl ClientCertificate {
         }
     }
 
+    /// What is wrong with it, for the log.
+    #[must_use]
+    pub fn in_words(&self) -> &'static str {
+        match self {
+            Self::Absent => "there is none",
+            Self::Refused(Refusal::Revoked) => "it is revoked",
+            Self::Refused(Refusal::Untrusted) => {
+                "it leads to no trust anchor, or is not for client authentication"
+            }
+            Self::Refused(Refusal::OutOfDate) => "it has expired or is not valid yet",
+            Self::Trusted(_) => "nothing",
+        }
+    }
+
     /// The name of the holder for log and audit: the first dNSName, or else the subject.
     #[must_use]
     pub fn name(&self) -> &str {

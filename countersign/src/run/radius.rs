@@ -7,7 +7,10 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use countersign_core::wire::radius::transport::{ALPN_RADIUS_1_0, ALPN_RADIUS_1_1};
+use countersign_core::{
+    domain::policy::Policy,
+    wire::radius::transport::{ALPN_RADIUS_1_0, ALPN_RADIUS_1_1},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{Shared, StartError, tls_parts};
@@ -41,6 +44,7 @@ pub(crate) struct Reloader {
     file: PathBuf,
     others: Arc<ArcSwap<Others>>,
     ways_in: Option<WaysIn>,
+    policy: Policy,
     control: Option<RadiusControl>,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -130,6 +134,7 @@ impl Reloader {
             file: config.file.clone(),
             others: shared.others.clone(),
             ways_in: config.radius.as_ref().map(WaysIn::of),
+            policy: config.policy.clone(),
             control: None,
             tasks: shared.tasks.clone(),
             stop: shared.stop.clone(),
@@ -163,11 +168,15 @@ impl Reloader {
         let (others, watch) =
             others(&config, &self.tasks, &self.stop).map_err(|error| error.to_string())?;
         let counted = (others.upstreams.len(), others.channels.len());
+        let left = match config.policy == self.policy {
+            true => "",
+            false => "; [policy] has changed, too, and waits for a restart",
+        };
         let radius = self.reload_radius(config).inspect_err(|_| watch.cancel())?;
         self.others.store(others.into());
         std::mem::replace(&mut *watched, watch).cancel();
         let (upstreams, channels) = counted;
-        Ok(format!("{radius}{upstreams} upstreams, {channels} delivery channels"))
+        Ok(format!("{radius}{upstreams} upstreams, {channels} delivery channels{left}"))
     }
 
     fn reload_radius(&self, config: Config) -> Result<String, String> {

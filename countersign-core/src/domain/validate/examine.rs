@@ -79,13 +79,16 @@ impl<'a> Factors<'a> {
         expectation: &Expectation,
     ) -> Option<Self> {
         let passcode = attempt.passcode.expose_bytes();
+        let digits = expectation.digits().length();
         let hash = match &attempt.terms.prior {
-            Some(Prior::PinRight(tokens)) if tokens.contains(&holding.token.id) => None,
+            // Who types the PIN once more, does so rightly or not.
+            Some(Prior::PinRight(tokens)) if tokens.contains(&holding.token.id) => {
+                holding.token.pin.as_ref().filter(|_| passcode.len() > digits)
+            }
             Some(_) => return None,
             None => holding.token.pin.as_ref(),
         };
-        let Some((pin, otp)) = split(passcode, expectation.digits().length(), hash.is_some())
-        else {
+        let Some((pin, otp)) = split(passcode, digits, hash.is_some()) else {
             return Some(Self { pin_right: false, otp: None });
         };
         // The PIN is checked whatever the OTP is, and the OTP whatever the PIN is,

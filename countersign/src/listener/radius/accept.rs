@@ -36,14 +36,14 @@ pub(super) struct Standing {
 /// Peer: a TLS connection that is not served.
 #[derive(Debug, thiserror::Error)]
 enum TurnedAway {
-    #[error("its certificate is refused as HTTP refuses it with {0}")]
+    #[error("it showed no certificate that counts: {0}")]
     Certificate(&'static str),
     #[error("it does not speak RADIUS/1.1")]
     Historic,
     #[error("it wants RADIUS/1.1 without TLS 1.3")]
     OldTls,
-    #[error("no RADIUS client has a name of its certificate")]
-    Unknown,
+    #[error("no RADIUS client has a name of its certificate: {0}")]
+    Unknown(String),
 }
 
 /// What every connection needs.
@@ -171,9 +171,10 @@ impl Front {
         let now = self.services.clock.now();
         let chain = session.peer_certificates().map(<[_]>::to_vec).unwrap_or_default();
         let standing = Standing { examiner: radsec.examiner, chain, last: now };
-        let names = standing.names(now)?.into();
-        let peer = Peer::Tls { address, names, version };
-        if self.knows(&peer) { Ok((peer, standing)) } else { Err(TurnedAway::Unknown) }
+        let names = standing.names(now)?;
+        let shown = names.join(", ");
+        let peer = Peer::Tls { address, names: names.into(), version };
+        if self.knows(&peer) { Ok((peer, standing)) } else { Err(TurnedAway::Unknown(shown)) }
     }
 
     fn knows(&self, peer: &Peer) -> bool {
@@ -203,7 +204,7 @@ impl Standing {
         match self.examiner.examine(Some(&self.chain), now) {
             ClientCertificate::Trusted(machine) => Ok(machine.names()),
             refused @ (ClientCertificate::Absent | ClientCertificate::Refused(_)) => {
-                Err(TurnedAway::Certificate(refused.http_sub_code().unwrap_or_default()))
+                Err(TurnedAway::Certificate(refused.in_words()))
             }
         }
     }

@@ -76,6 +76,19 @@ fn the_pin_alone_is_answered_by_a_challenge_for_the_otp() {
 }
 
 #[test]
+fn the_pin_may_be_typed_again_in_the_second_round_if_it_is_right() {
+    for (pin, expected) in [
+        ("4711", (Outcome::Accepted, Reason::PasscodeCorrect)),
+        ("4712", (Outcome::Rejected, Reason::WrongPin)),
+    ] {
+        let mut desk = pin_first([with_pin(event_token(0), "4711")]);
+        let first = desk.round(T, b"4711", challenging());
+        let both = [pin.as_bytes(), &otp(SEED, 0)].concat();
+        assert_eq!(desk.says(T, &both, answering(first.next)), expected);
+    }
+}
+
+#[test]
 fn a_wrong_pin_and_a_wrong_second_round_are_failures() {
     let mut desk = pin_first([with_pin(event_token(0), "4711")]);
     assert_eq!(desk.says(T, b"4712", challenging()), (Outcome::Rejected, Reason::WrongPasscode));
