@@ -414,7 +414,7 @@ fn what_config_writes_is_what_check_finds_good() {
     assert!(!ran.stdout.contains("principal"), "{ran}");
     let ran = site.run(["krb5", "config", "alice", "--client", "e2e", "--existing", "--json"]);
     let stanza: Value = serde_json::from_str(&ran.succeeded()).unwrap();
-    assert_eq!(stanza["commands"][2][1], "purgekeys", "{stanza}");
+    assert_eq!(stanza["commands"][2][3], "purgekeys", "{stanza}");
 }
 
 /// From the config of Countersign to a ticket, by nothing but what the commands say.
