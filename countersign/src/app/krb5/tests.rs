@@ -288,6 +288,26 @@ fn view(logins: &[&str]) -> AccountView {
     }
 }
 
+#[tokio::test]
+async fn commands_name_the_realm_that_was_asked_about() {
+    let place = Place::new(VPN);
+    let places = realm::Places { realm: Some("OTHER.TEST".into()), ..place.places() };
+    let who = Who::String { principal: "alice".into(), otp: "[{type:vpn}]".into() };
+    let examined = check(&Examination { places, who, log: None }, None).await;
+    says(&examined, Grade::Error, "principal alice@OTHER.TEST", "quotes are gone");
+    let command = "kadmin.local -r OTHER.TEST setstr alice@OTHER.TEST otp";
+    assert!(examined.findings.iter().any(|found| found.remedy.contains(command)), "{examined:?}");
+}
+
+#[tokio::test]
+async fn principals_of_another_realm_are_looked_at_in_that_realm() {
+    let place = Place::new(VPN);
+    let who = Who::Database(Named::These(vec!["alice@OTHER.TEST".into()]));
+    let examined = check(&Examination { places: place.places(), who, log: None }, None).await;
+    says(&examined, Grade::Error, "principal alice@OTHER.TEST", "its realm is OTHER.TEST");
+    assert!(examined.findings.iter().any(|found| found.remedy.contains("--realm OTHER.TEST")));
+}
+
 #[test]
 fn var_run_is_run() {
     let place = Place::new("");
