@@ -62,7 +62,7 @@ pub async fn check(examination: &Examination, clients: Option<&[KdcClient]>) -> 
     if let Some(realm) = Realm::read(&examination.places, &mut findings) {
         let version = kadmin::library_version().await;
         kdc::examine(&realm, version.as_deref(), &mut findings);
-        let types = types::read(&realm, &mut findings);
+        let types = types::read(&realm, clients, &mut findings);
         let who = principals::examine(&realm, &examination.who, &types.types, &mut findings).await;
         let steps = who.iter().flat_map(|(_, steps)| steps);
         let used: Vec<_> = steps.map(|step| step.token_type.as_str()).collect();

@@ -1,6 +1,6 @@
 use std::{
     fs,
-    os::unix::net::UnixListener,
+    os::unix::{fs::PermissionsExt, net::UnixListener},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -123,6 +123,7 @@ async fn what_the_sides_do_not_agree_about_is_found() {
     let slow = change(&|client| client.settings.deadline = Some(Duration::from_secs(5)));
     let weak = change(&|client| client.settings.indicators = [].into());
     let plain = change(&|client| client.settings.is_kdc = false);
+    let strict = change(&|client| client.settings.require_message_authenticator = true);
     let secret = change(&|client| client.settings.secret = Secret::new(b"x".to_vec()));
     let closed = change(&|client| {
         client.way = Way::Socket { path: place.path("otp.sock").into(), users: vec![4711] };
@@ -133,6 +134,7 @@ async fn what_the_sides_do_not_agree_about_is_found() {
         (slow, Grade::Error, "the KDC waits 5 s"),
         (weak, Grade::Warning, "does not demand"),
         (plain, Grade::Warning, "kdc = true"),
+        (strict, Grade::Error, "demands Message-Authenticator"),
         (secret, Grade::Error, "its secret is not that of"),
         (closed, Grade::Error, "does not let connect"),
         (other, Grade::Warning, "no client"),
@@ -286,6 +288,48 @@ fn view(logins: &[&str]) -> AccountView {
         gate: Gate::Open,
         tokens: Vec::new(),
     }
+}
+
+#[tokio::test]
+async fn a_secret_in_the_place_of_its_file_is_not_shown() {
+    let place = Place::new("udp = {\nserver = 192.0.2.1:1812\nsecret = Correct/Horse\n}\n");
+    let mut client = place.client();
+    client.settings.secret = Secret::new(b"Correct/Horse".to_vec());
+    let examined = place.check("[]", &[client]).await;
+    says(&examined, Grade::Error, "otp type udp", "radius.client.kdc itself");
+    says_nothing_of(&examined, "Horse");
+}
+
+#[tokio::test]
+async fn a_secret_that_everybody_can_read_is_warned_of() {
+    let place = Place::new("udp = {\nserver = 192.0.2.1:1812\nsecret = @secret\n}\n");
+    place.write("secret", "it");
+    let set = |mode| {
+        let permissions = fs::Permissions::from_mode(mode);
+        fs::set_permissions(place.path("secret"), permissions).unwrap();
+    };
+    set(0o644);
+    says(&place.check("[]", &[]).await, Grade::Warning, "otp type udp", "can read its secret");
+    set(0o640);
+    says_nothing_of(&place.check("[]", &[]).await, "can read its secret");
+}
+
+#[tokio::test]
+async fn what_breaks_a_type_is_said_once() {
+    let place = Place::new("vpn = {\nserver = @otp.sock\nindicator = otp\ntimeout = -1\n}\n");
+    let examined = place.check(STRING, &[place.client()]).await;
+    says(&examined, Grade::Error, "otp type vpn", "crashes");
+    says_nothing_of(&examined, "the KDC waits 0 s");
+    let place = Place::new("udp = {\nserver = 127.0.0.1:1812\n}\n");
+    let mut client = place.client();
+    client.way = Way::Network {
+        network: "127.0.0.0/8".parse().unwrap(),
+        listen: vec!["0.0.0.0:1812".parse().unwrap()],
+    };
+    client.settings.secret = Secret::new(b"it".to_vec());
+    let examined = place.check("[]", &[client]).await;
+    says(&examined, Grade::Error, "otp type udp", "has no secret");
+    says_nothing_of(&examined, "its secret is not that of");
 }
 
 #[tokio::test]
