@@ -386,6 +386,10 @@ fn both_sides_are_compared_over_udp_down_to_account_and_token() {
     says(&ran, "ok", "principal alice@OTP.TEST", "\"alice\" is the account alice", "");
     says(&ran, "ERROR", "principal alice@OTP.TEST", "has no token", "token add");
     site.add_token("alice", "hotp", &OathToken::usual(b"12345678901234567890"), &[]);
+    let ran = check();
+    ends_with(&ran, 1);
+    says(&ran, "ERROR", "otp type udp", "nobody listens on 127.0.0.1", "start the daemon");
+    let _daemon = site.serve();
     ends_with(&check(), 0);
 }
 
@@ -409,13 +413,14 @@ fn what_config_writes_is_what_check_finds_good() {
     realm.set_otp(profile.split_once("[otp]\n").unwrap().1);
     let commands = format!("set -e\nkadmin.local{commands}");
     run(realm.command("sh").args(["-c", &commands]), b"").succeeded();
+    let _daemon = site.serve();
     let mut check = site.command(["krb5", "check", "alice", "it's me", "--quiet"]);
     let ran = run(realm.name_files(&mut check), b"");
     ends_with(&ran, 0);
     assert!(!ran.stdout.contains("principal"), "{ran}");
     let ran = site.run(["krb5", "config", "alice", "--client", "e2e", "--existing", "--json"]);
     let stanza: Value = serde_json::from_str(&ran.succeeded()).unwrap();
-    assert_eq!(stanza["commands"][2][1], "purgekeys", "{stanza}");
+    assert_eq!(stanza["commands"][2][3], "purgekeys", "{stanza}");
 }
 
 /// From the config of Countersign to a ticket, by nothing but what the commands say.

@@ -1,7 +1,7 @@
 //! Whether the name that a KDC sends leads to an account, and whether a token of it can do what
 //! the client demands.
 
-use countersign_core::domain::account::Authentication;
+use countersign_core::domain::{account::Authentication, lockout::Gate};
 
 use super::Asked;
 use crate::app::{
@@ -61,6 +61,15 @@ impl Asked {
         findings.into_vec()
     }
 
+    /// What follows if the daemon runs, but says nothing about the account.
+    #[must_use]
+    pub fn unanswered(&self) -> Vec<Finding> {
+        let mut findings = Findings::default();
+        let finding = format!("{}: the daemon runs and does not answer", self.described());
+        findings.error(&self.object(), finding, "look at its log, and restart it");
+        findings.into_vec()
+    }
+
     fn object(&self) -> String {
         format!("principal {}", self.principal)
     }
@@ -76,28 +85,60 @@ impl Asked {
             let finding = format!("the account {name} is disabled");
             findings.error(object, finding, &format!("countersign account enable {name}"));
         }
-        let demanded = &self.client.settings.indicators;
-        let fits = |token: &&TokenView| {
-            !token.disabled && demanded.iter().all(|word| token.indicators.contains(word))
-        };
+        if let Gate::LockedOut { .. } = view.gate {
+            let finding = format!("the account {name} is locked after {} failures", view.failures);
+            findings.error(object, finding, &format!("countersign account unlock {name}"));
+        }
         if let Authentication::Upstream(upstream) = &view.account.authentication {
             let finding = format!("upstream.{upstream} decides about the account {name}");
             findings.good(object, finding);
             return;
         }
-        if view.tokens.iter().any(|token| fits(&token)) {
+        self.tokens(object, view, findings);
+    }
+
+    /// One that is good enough and switched on is enough. Commands name tokens by what no other
+    /// token has.
+    fn tokens(&self, object: &str, view: &AccountView, findings: &mut Findings) {
+        let (name, demanded) = (&view.account.name, &self.client.settings.indicators);
+        let fits = |token: &&TokenView| demanded.iter().all(|word| token.indicators.contains(word));
+        if view.tokens.iter().filter(fits).any(|token| !token.disabled) {
             return;
         }
-        let finding = match &demanded[..] {
-            [] => format!("the account {name} has no token that is switched on"),
-            words => format!(
-                "no token of the account {name} has the indicators that {} demands: {}",
-                self.client.object(),
-                words.join(", ")
+        let words = demanded.join(", ");
+        let (finding, cure) = match (view.tokens.iter().find(fits), view.tokens.first()) {
+            (Some(token), _) => (
+                format!("the token {:?} of the account {name} is disabled", token.label),
+                format!("countersign token enable {}", token.id),
+            ),
+            (None, Some(token)) => (
+                format!(
+                    "no token of the account {name} has the indicators that {} demands: {words}",
+                    self.client.object()
+                ),
+                format!(
+                    "countersign token set {}{}; or give it another token",
+                    token.id,
+                    options(token, demanded)
+                ),
+            ),
+            (None, None) => (
+                format!("the account {name} has no token"),
+                format!("countersign token add {name} --type totp{}", listed(demanded.iter())),
             ),
         };
-        findings.error(object, finding, "countersign token add; or token set --indicator");
+        findings.error(object, finding, &cure);
     }
+}
+
+/// `token set` replaces all that there are.
+fn options(token: &TokenView, demanded: &[String]) -> String {
+    let missing = demanded.iter().filter(|word| !token.indicators.contains(word));
+    listed(token.indicators.iter().chain(missing))
+}
+
+fn listed<'a>(indicators: impl Iterator<Item = &'a String>) -> String {
+    indicators.map(|word| format!(" --indicator {word}")).collect()
 }
 
 const REALM: &str = "add the account; or let the names agree: realm of the account or of [site], \

@@ -144,4 +144,4 @@ fn over_udp<'a>(host: &str, port: u16, clients: &'a [KdcClient]) -> Option<&'a K
 }
 
 /// The port of the service `radius`.
-const RADIUS: u16 = 1812;
+pub(super) const RADIUS: u16 = 1812;

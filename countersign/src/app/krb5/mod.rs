@@ -62,7 +62,7 @@ pub async fn check(examination: &Examination, clients: Option<&[KdcClient]>) -> 
     if let Some(realm) = Realm::read(&examination.places, &mut findings) {
         let version = kadmin::library_version().await;
         kdc::examine(&realm, version.as_deref(), &mut findings);
-        let types = types::read(&realm, &mut findings);
+        let types = types::read(&realm, clients, &mut findings);
         let who = principals::examine(&realm, &examination.who, &types.types, &mut findings).await;
         let steps = who.iter().flat_map(|(_, steps)| steps);
         let used: Vec<_> = steps.map(|step| step.token_type.as_str()).collect();
@@ -76,7 +76,16 @@ pub async fn check(examination: &Examination, clients: Option<&[KdcClient]>) -> 
     if let Some(file) = &examination.log {
         summarise_log(file, &mut findings);
     }
-    Examined { findings: grouped(findings.into_vec()), asked }
+    let mut findings = grouped(findings.into_vec());
+    if let Some(realm) = &examination.places.realm {
+        findings.iter_mut().for_each(|finding| name_realm(realm, &mut finding.remedy));
+    }
+    Examined { findings, asked }
+}
+
+/// Commands without a realm are about the default one, and this is another.
+fn name_realm(realm: &str, remedy: &mut String) {
+    *remedy = remedy.replace("kadmin.local ", &format!("kadmin.local -r {realm} "));
 }
 
 fn requests(

@@ -106,6 +106,14 @@ async fn from_database(realm: &Realm, named: &Named, findings: &mut Findings) ->
     };
     let (mut principals, mut policies) = (Vec::new(), BTreeMap::new());
     for name in names {
+        if let (Some(other), Some(own)) = (split_realm(&name).1, &realm.name)
+            && other != own
+        {
+            let finding = format!("its realm is {other}, and this looks at {own}");
+            let cure = format!("countersign krb5 check --realm {other} {name}");
+            findings.error(&format!("principal {name}"), finding, &cure);
+            continue;
+        }
         let principal = match kadmin.principal(&name).await {
             Ok(principal) => principal,
             Err(error) => {

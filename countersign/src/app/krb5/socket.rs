@@ -3,6 +3,7 @@
 use std::{
     fs::{self, Metadata},
     io::ErrorKind,
+    net::{Ipv4Addr, UdpSocket},
     os::unix::fs::{FileTypeExt, MetadataExt},
     path::Path,
     time::Duration,
@@ -10,7 +11,7 @@ use std::{
 
 use tokio::{net::UnixStream, time::timeout};
 
-use super::kdc::Process;
+use super::{client::RADIUS, kdc::Process};
 use crate::app::examine::Findings;
 
 pub(super) async fn examine(
@@ -44,6 +45,27 @@ pub(super) async fn examine(
     }
     listener(object, path, findings).await;
     permissions(object, path, &metadata, kdc, findings);
+}
+
+/// Whether somebody has a UDP port of this machine. Nothing is sent; of other machines nothing
+/// is said.
+pub(super) fn examine_port(object: &str, host: &str, port: Option<&str>, findings: &mut Findings) {
+    let host = if host == "localhost" { "127.0.0.1" } else { host };
+    let port = port.map_or(Ok(RADIUS), str::parse);
+    let (Ok(host), Ok(port)) = (host.parse::<Ipv4Addr>(), port) else { return };
+    match UdpSocket::bind((host, port)) {
+        Ok(_) => findings.error(
+            object,
+            format!(
+                "nobody listens on {host}:{port}; every logon of this type runs into its timeout"
+            ),
+            "start the daemon; or correct `server`",
+        ),
+        Err(error) if error.kind() == ErrorKind::AddrInUse => {
+            findings.good(object, format!("somebody listens on {host}:{port}"));
+        }
+        Err(_) => {}
+    }
 }
 
 /// A full backlog keeps whoever connects waiting, and the KDC is one of those.
@@ -233,5 +255,21 @@ mod tests {
         set_mode(&path, 0o666);
         set_mode(directory.path(), 0o700);
         says(&examined(&path, Some(&other)).await, Grade::Error, "is not open");
+    }
+
+    #[test]
+    fn a_port_of_this_machine_that_nobody_has_is_an_error() {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let port = socket.local_addr().unwrap().port().to_string();
+        let examined = |host: &str, port: &str| {
+            let mut findings = Findings::default();
+            examine_port("otp type x", host, Some(port), &mut findings);
+            findings.into_vec()
+        };
+        says(&examined("127.0.0.1", &port), Grade::Good, "somebody listens");
+        says(&examined("localhost", &port), Grade::Good, "somebody listens");
+        says(&examined("127.77.0.1", &port), Grade::Error, "nobody listens on 127.77.0.1");
+        assert!(examined("192.0.2.1", &port).is_empty());
+        assert!(examined("otp.test", &port).is_empty());
     }
 }

@@ -1,6 +1,6 @@
 //! What a KDC should read so that it asks Countersign: `[otp]`, and the commands of `kadmin.local`.
 
-use std::net::SocketAddr;
+use std::{collections::HashSet, net::SocketAddr};
 
 use countersign_core::krb5::{
     token_type::{Server, TokenType},
@@ -68,6 +68,18 @@ pub enum StanzaError {
              daemon"
     )]
     NoServer(String),
+    /// An address that a KDC cannot read.
+    #[error(
+        "--server {0}: a KDC takes HOST:PORT with a name or an IPv4 address; write a name for an \
+             IPv6 address"
+    )]
+    Server(String),
+    /// There is no server where there is a socket.
+    #[error(
+        "--server is for a client over UDP, and radius.client.{0} is asked through its socket; \
+             leave it out, or choose another client by --client"
+    )]
+    ServerOfSocket(String),
     /// A principal without a realm.
     #[error("account {0}: it has no realm, nor has [site]; give one by --realm")]
     NoRealm(String),
@@ -92,6 +104,10 @@ pub fn write(
         let names: Vec<_> = clients.iter().map(|client| client.settings.name.as_str()).collect();
         return Err(StanzaError::ManyClients(names.join(", ")));
     }
+    let is_socket = |client: &KdcClient| matches!(client.way, Way::Socket { .. });
+    if wanted.server.is_some() && clients.iter().all(is_socket) {
+        return Err(StanzaError::ServerOfSocket(first.settings.name.clone()));
+    }
     let types = clients.iter().map(|client| token_type(client, wanted));
     let types = types.collect::<Result<Vec<_>, _>>()?;
     let mut profile = String::from("[otp]\n");
@@ -114,7 +130,7 @@ fn token_type(client: &KdcClient, wanted: &Wanted) -> Result<TokenType, StanzaEr
             (Server::Socket(path.display().to_string()), secret)
         }
         Way::Network { listen, .. } => {
-            let named = wanted.server.as_deref().map(Server::parse);
+            let named = wanted.server.as_deref().map(named_server).transpose()?;
             let server = named.or_else(|| listen.iter().find_map(reachable));
             (server.ok_or_else(|| StanzaError::NoServer(client.settings.name.clone()))?, true)
         }
@@ -142,6 +158,16 @@ fn type_name(client: &KdcClient, wanted: &Wanted) -> String {
     };
     let usual = if default { TokenType::DEFAULT } else { &client.settings.name };
     wanted.token_type.clone().unwrap_or_else(|| usual.to_owned())
+}
+
+/// A host that the KDC can look up; it splits at the last colon, whatever is before it.
+fn named_server(text: &str) -> Result<Server, StanzaError> {
+    let server = Server::parse(text);
+    let usable = match &server {
+        Server::Host { host, .. } => !host.is_empty() && !host.contains([':', '[', ']', '/', ' ']),
+        Server::Socket(_) => false,
+    };
+    if usable { Ok(server) } else { Err(StanzaError::Server(text.to_owned())) }
 }
 
 /// An address that can be written down: IPv4, and not all addresses at once.
@@ -187,10 +213,12 @@ fn commands_for(
         indicators: None,
     };
     let string = UserString::write(&[token])?;
-    // A name must not look like an option; a backslash is quoting to Kerberos.
+    // The realm is said, because kadmin.local takes a principal of any realm into the database
+    // of the default one, where no KDC looks for it. A name must not look like an option; a backslash is quoting to Kerberos.
     let argument = if principal.starts_with('-') { format!("\\{principal}") } else { principal };
     let command = |words: &[&str]| {
-        std::iter::once(&"kadmin.local").chain(words).map(|word| (*word).to_owned()).collect()
+        let tool = ["kadmin.local", "-r", realm];
+        tool.iter().chain(words).map(|word| (*word).to_owned()).collect()
     };
     let set = command(&["setstr", &argument, "otp", &string]);
     Ok(if wanted.existing {
@@ -223,6 +251,13 @@ fn notes(
             Way::Socket { .. } => notes.push(SOCKET.to_owned()),
             Way::Network { .. } => notes.push(MESSAGE_AUTHENTICATOR.to_owned()),
         }
+        if !client.settings.is_kdc {
+            notes.push(format!(
+                "{} does not say kdc = true: add it, and deadline = \"4s\", or the KDC cannot \
+                     use the answers",
+                client.object()
+            ));
+        }
         if let Some(file) = &token_type.secret_file {
             notes.push(format!(
                 "{file}: a file in the KDC's directory (/etc/krb5kdc), mode 0600, whose first \
@@ -250,13 +285,20 @@ fn notes(
         }
     }
     notes.push(ARMOUR.to_owned());
+    if let ([first, _, ..], true) = (types, has_commands) {
+        notes.push(format!(
+            "the commands are for the type {}; --client chooses another",
+            first.name
+        ));
+    }
     if has_commands {
         notes.push(QUOTES.to_owned());
     }
     if wanted.existing && has_commands {
         notes.push(PURGE.to_owned());
     }
-    notes.dedup();
+    let mut said = HashSet::new();
+    notes.retain(|note| said.insert(note.clone()));
     notes
 }
 

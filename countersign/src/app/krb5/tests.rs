@@ -1,6 +1,6 @@
 use std::{
     fs,
-    os::unix::net::UnixListener,
+    os::unix::{fs::PermissionsExt, net::UnixListener},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -24,6 +24,9 @@ use crate::{
     app::admin::AccountView,
     config::radius::{ClientSettings, RealmSettings, SocketSettings, Source},
 };
+
+mod accounts;
+mod writing;
 
 /// A realm of its own in a directory, with a socket that is listened on.
 struct Place {
@@ -120,6 +123,7 @@ async fn what_the_sides_do_not_agree_about_is_found() {
     let slow = change(&|client| client.settings.deadline = Some(Duration::from_secs(5)));
     let weak = change(&|client| client.settings.indicators = [].into());
     let plain = change(&|client| client.settings.is_kdc = false);
+    let strict = change(&|client| client.settings.require_message_authenticator = true);
     let secret = change(&|client| client.settings.secret = Secret::new(b"x".to_vec()));
     let closed = change(&|client| {
         client.way = Way::Socket { path: place.path("otp.sock").into(), users: vec![4711] };
@@ -130,6 +134,7 @@ async fn what_the_sides_do_not_agree_about_is_found() {
         (slow, Grade::Error, "the KDC waits 5 s"),
         (weak, Grade::Warning, "does not demand"),
         (plain, Grade::Warning, "kdc = true"),
+        (strict, Grade::Error, "demands Message-Authenticator"),
         (secret, Grade::Error, "its secret is not that of"),
         (closed, Grade::Error, "does not let connect"),
         (other, Grade::Warning, "no client"),
@@ -167,7 +172,7 @@ async fn a_secret_that_cannot_be_read_breaks_everybody() {
     };
     let examined = place.check(STRING, &[over_udp(b"it", false)]).await;
     says(&examined, Grade::Good, "otp type udp", "answers it");
-    says_nothing_of(&examined, "its secret");
+    says_nothing_of(&examined, "its secret is");
     says_nothing_of(&examined, "Message-Authenticator, which");
     let examined = place.check(STRING, &[over_udp(b"other", false)]).await;
     says(&examined, Grade::Error, "otp type udp", "its secret is not that of");
@@ -236,26 +241,6 @@ async fn a_log_is_summarised() {
 }
 
 #[tokio::test]
-async fn an_account_must_be_there_and_have_a_token_that_can_do_what_is_demanded() {
-    let place = Place::new(VPN);
-    let examined = place.check(STRING, &[place.client()]).await;
-    let asked = &examined.asked[0];
-    let missing = asked.examine(Err("there is no account \"alice\"".into()));
-    assert!(missing[0].grade == Grade::Error && missing[0].remedy.contains("strip_realm"));
-    let found = asked.examine(Ok(&view(&["alice"])));
-    assert_eq!(found[0].grade, Grade::Good);
-    assert!(found[1].finding.contains("demands: otp"), "{found:?}");
-    assert_eq!(found[1].grade, Grade::Error);
-    let mut far = view(&["alice"]);
-    far.account.authentication = Authentication::Upstream("rsa".into());
-    let found = asked.examine(Ok(&far));
-    assert!(found[1].grade == Grade::Good && found[1].finding.contains("upstream.rsa"));
-    let mut disabled = view(&["alice"]);
-    disabled.account.disabled = true;
-    assert!(asked.examine(Ok(&disabled)).iter().any(|found| found.grade == Grade::Error));
-}
-
-#[tokio::test]
 async fn names_go_where_the_listener_sends_them() {
     let place = Place::new(VPN);
     let mut client = place.client();
@@ -292,99 +277,66 @@ fn view(logins: &[&str]) -> AccountView {
     }
 }
 
-fn written(client: KdcClient, wanted: &Wanted) -> Result<Stanza, StanzaError> {
-    stanza::write(&[client], &[view(&["alice", "alice@otp.test"])], Some("otp.test"), wanted)
+#[tokio::test]
+async fn a_secret_in_the_place_of_its_file_is_not_shown() {
+    let place = Place::new("udp = {\nserver = 192.0.2.1:1812\nsecret = Correct/Horse\n}\n");
+    let mut client = place.client();
+    client.settings.secret = Secret::new(b"Correct/Horse".to_vec());
+    let examined = place.check("[]", &[client]).await;
+    says(&examined, Grade::Error, "otp type udp", "radius.client.kdc itself");
+    says_nothing_of(&examined, "Horse");
 }
 
-#[test]
-fn the_stanza_of_a_socket_is_complete() {
-    let place = Place::new("");
-    let stanza = written(place.client(), &Wanted::default()).unwrap();
-    let socket = place.path("otp.sock");
-    let expected = format!(
-        "[otp]\n    kdc = {{\n        server = {socket}\n        timeout = 5\n        strip_realm = false\n        indicator = otp\n    }}\n"
-    );
-    assert_eq!(stanza.profile, expected);
-    let add = ["kadmin.local", "addprinc", "-nokey", "+requires_preauth", "alice@OTP.TEST"];
-    let set = ["kadmin.local", "setstr", "alice@OTP.TEST", "otp", r#"[{"type":"kdc"}]"#];
-    assert_eq!(stanza.commands, [add, set]);
-    assert!(stanza.notes.iter().any(|note| note.contains("restart")));
-}
-
-#[test]
-fn the_stanza_follows_what_is_wanted() {
-    let place = Place::new("");
-    let mut long = place.client();
-    long.settings.deadline = Some(Duration::from_millis(29_500));
-    let wanted = Wanted {
-        token_type: Some("hard".into()),
-        indicators: vec!["hardware".into()],
-        strip_realm: true,
-        realm: Some("Other.Test".into()),
-        existing: true,
-        ..Wanted::default()
+#[tokio::test]
+async fn a_secret_that_everybody_can_read_is_warned_of() {
+    let place = Place::new("udp = {\nserver = 192.0.2.1:1812\nsecret = @secret\n}\n");
+    place.write("secret", "it");
+    let set = |mode| {
+        let permissions = fs::Permissions::from_mode(mode);
+        fs::set_permissions(place.path("secret"), permissions).unwrap();
     };
-    let stanza = written(long, &wanted).unwrap();
-    for line in ["hard = {", "timeout = 31", "strip_realm = true", "indicator = hardware"] {
-        assert!(stanza.profile.contains(line), "{}", stanza.profile);
-    }
-    let verbs: Vec<_> = stanza.commands.iter().map(|command| command[1].as_str()).collect();
-    assert_eq!(verbs, ["modprinc", "setstr", "purgekeys"]);
-    assert!(stanza.commands[1].contains(&"alice@Other.Test".to_owned()));
-    // With the realm the name would lead nowhere, so the string has one that does.
-    let stanza = written(place.client(), &Wanted { strip_realm: false, ..wanted }).unwrap();
-    assert_eq!(stanza.commands[1][4], r#"[{"type":"hard","username":"alice"}]"#);
+    set(0o644);
+    says(&place.check("[]", &[]).await, Grade::Warning, "otp type udp", "can read its secret");
+    set(0o640);
+    says_nothing_of(&place.check("[]", &[]).await, "can read its secret");
 }
 
-#[test]
-fn the_default_socket_is_the_default_type() {
-    let place = Place::new("");
-    let client = KdcClient {
-        way: Way::Socket { path: "/run/krb5kdc/DEFAULT.socket".into(), users: Vec::new() },
-        ..place.client()
+#[tokio::test]
+async fn what_breaks_a_type_is_said_once() {
+    let place = Place::new("vpn = {\nserver = @otp.sock\nindicator = otp\ntimeout = -1\n}\n");
+    let examined = place.check(STRING, &[place.client()]).await;
+    says(&examined, Grade::Error, "otp type vpn", "crashes");
+    says_nothing_of(&examined, "the KDC waits 0 s");
+    let place = Place::new("udp = {\nserver = 127.0.0.1:1812\n}\n");
+    let mut client = place.client();
+    client.way = Way::Network {
+        network: "127.0.0.0/8".parse().unwrap(),
+        listen: vec!["0.0.0.0:1812".parse().unwrap()],
     };
-    let stanza = written(client, &Wanted::default()).unwrap();
-    assert!(stanza.profile.contains("    DEFAULT = {"), "{}", stanza.profile);
-    assert_eq!(stanza.commands[1][4], "[{}]");
+    client.settings.secret = Secret::new(b"it".to_vec());
+    let examined = place.check("[]", &[client]).await;
+    says(&examined, Grade::Error, "otp type udp", "has no secret");
+    says_nothing_of(&examined, "its secret is not that of");
 }
 
-#[test]
-fn over_udp_the_server_must_be_known_and_a_secret_is_named() {
-    let place = Place::new("");
-    let over_udp = |listen: &str| KdcClient {
-        way: Way::Network {
-            network: "10.0.0.1/32".parse().unwrap(),
-            listen: vec![listen.parse().unwrap()],
-        },
-        ..place.client()
-    };
-    let stanza = written(over_udp("10.0.0.5:1812"), &Wanted::default()).unwrap();
-    for line in ["server = 10.0.0.5:1812", "secret = countersign-kdc.secret", "retries = 3"] {
-        assert!(stanza.profile.contains(line), "{}", stanza.profile);
-    }
-    for listen in ["0.0.0.0:1812", "[::1]:1812"] {
-        let error = written(over_udp(listen), &Wanted::default()).unwrap_err();
-        assert!(matches!(error, StanzaError::NoServer(_)), "{error}");
-    }
-    let wanted = Wanted { server: Some("otp.test:1645".into()), ..Wanted::default() };
-    let stanza = written(over_udp("0.0.0.0:1812"), &wanted).unwrap();
-    assert!(stanza.profile.contains("server = otp.test:1645"));
+#[tokio::test]
+async fn commands_name_the_realm_that_was_asked_about() {
+    let place = Place::new(VPN);
+    let places = realm::Places { realm: Some("OTHER.TEST".into()), ..place.places() };
+    let who = Who::String { principal: "alice".into(), otp: "[{type:vpn}]".into() };
+    let examined = check(&Examination { places, who, log: None }, None).await;
+    says(&examined, Grade::Error, "principal alice@OTHER.TEST", "quotes are gone");
+    let command = "kadmin.local -r OTHER.TEST setstr alice@OTHER.TEST otp";
+    assert!(examined.findings.iter().any(|found| found.remedy.contains(command)), "{examined:?}");
 }
 
-#[test]
-fn what_cannot_be_written_is_refused() {
-    let place = Place::new("");
-    let named = |name: &str| Wanted { token_type: Some(name.into()), ..Wanted::default() };
-    let error = written(place.client(), &named("a b")).unwrap_err();
-    assert!(matches!(error, StanzaError::TypeName(_)), "{error}");
-    let mut two = [place.client(), place.client()];
-    two[1].settings.name = "other".into();
-    let error = stanza::write(&two, &[], None, &named("x")).unwrap_err();
-    assert!(error.to_string().contains("kdc, other"), "{error}");
-    let none = stanza::write(&[], &[], None, &Wanted::default()).unwrap_err();
-    assert!(matches!(none, StanzaError::NoClient));
-    let error = stanza::write(&two[..1], &[view(&[])], None, &Wanted::default()).unwrap_err();
-    assert!(error.to_string().contains("--realm"), "{error}");
+#[tokio::test]
+async fn principals_of_another_realm_are_looked_at_in_that_realm() {
+    let place = Place::new(VPN);
+    let who = Who::Database(Named::These(vec!["alice@OTHER.TEST".into()]));
+    let examined = check(&Examination { places: place.places(), who, log: None }, None).await;
+    says(&examined, Grade::Error, "principal alice@OTHER.TEST", "its realm is OTHER.TEST");
+    assert!(examined.findings.iter().any(|found| found.remedy.contains("--realm OTHER.TEST")));
 }
 
 #[test]

@@ -28,10 +28,15 @@ pub(super) struct Types {
 }
 
 /// Reads what the profile and the files of the secrets say.
-pub(super) fn read(realm: &Realm, findings: &mut Findings) -> Types {
+pub(super) fn read(realm: &Realm, clients: Option<&[KdcClient]>, findings: &mut Findings) -> Types {
     let (mut types, found) = TokenTypes::read(&realm.profile, &realm.places.run_directory);
     add(found, findings);
-    let secrets: Vec<_> = types.types.iter().map(|one| secret(realm, one, findings)).collect();
+    let clients = clients.unwrap_or_default();
+    let secrets = types.types.iter().map(|one| {
+        let found = misplaced(one, clients, findings);
+        found.map_or_else(|| secret(realm, one, findings), |()| None)
+    });
+    let secrets: Vec<_> = secrets.collect();
     types.broken |= secrets.iter().any(Option::is_none);
     Types { types, secrets }
 }
@@ -54,12 +59,17 @@ pub(super) async fn examine(
         }
         describe(token_type, findings);
         let object = object(&token_type.name);
-        if let Server::Socket(path) = &token_type.server {
-            socket::examine(&object, Path::new(path), kdc.as_ref(), findings).await;
+        match &token_type.server {
+            Server::Socket(path) => {
+                socket::examine(&object, Path::new(path), kdc.as_ref(), findings).await;
+            }
+            Server::Host { host, port } => {
+                socket::examine_port(&object, host, port.as_deref(), findings);
+            }
         }
         if let Some(client) = client {
             compare(token_type, client, secret.as_ref(), kdc.as_ref(), findings);
-            compare_transport(token_type, client, version, findings);
+            compare_authenticator(token_type, client, version, findings);
         } else if clients.is_some() {
             findings.warning(&object, NOT_OURS, ADD_CLIENT);
         }
@@ -85,6 +95,22 @@ fn describe(token_type: &TokenType, findings: &mut Findings) {
              {indicators}"
     );
     findings.good(&object(name), finding);
+}
+
+/// Whether the secret stands where the name of its file belongs; it is not to be shown then.
+fn misplaced(token_type: &TokenType, clients: &[KdcClient], findings: &mut Findings) -> Option<()> {
+    let name = token_type.secret_file.as_ref()?;
+    let is_it = |client: &&KdcClient| client.settings.secret.expose() == name.as_bytes();
+    let client = clients.iter().find(is_it)?;
+    let ours = client.object();
+    let finding = format!("`secret` is the shared secret of {ours} itself; {BREAKS}");
+    findings.error(
+        &object(&token_type.name),
+        finding,
+        "name a file whose first line is the secret; and make another secret, because the KDC \
+         has written this one into its log",
+    );
+    Some(())
 }
 
 /// The secret, or `None` if the KDC cannot read it, which keeps OTP off for everybody.
@@ -114,6 +140,12 @@ fn secret(
             return None;
         }
     };
+    let mode = std::fs::metadata(&path).map_or(0, |metadata| metadata.mode());
+    if mode & 0o004 != 0 {
+        let shown = path.display();
+        let finding = format!("every user of this machine can read its secret {shown}");
+        findings.warning(&object, finding, &format!("chmod 600 {shown}"));
+    }
     match secret_of(octets.expose()) {
         Ok(secret) => Some(Secret::new(secret.to_vec())),
         Err(error) => {
@@ -142,7 +174,10 @@ fn compare(
         );
         findings.warning(&object, finding, "set kdc = true for the client");
     }
-    if secret.is_some_and(|secret| *secret != client.settings.secret) {
+    // A host without a secret has been found already.
+    let has_secret =
+        token_type.secret_file.is_some() || matches!(token_type.server, Server::Socket(_));
+    if has_secret && secret.is_some_and(|secret| *secret != client.settings.secret) {
         let finding =
             format!("its secret is not that of {ours}: every logon runs into the timeout");
         findings.error(
@@ -196,7 +231,8 @@ fn compare_deadline(
     findings: &mut Findings,
 ) {
     let Some(deadline) = client.settings.deadline else { return };
-    let timeout = u64::try_from(token_type.timeout).unwrap_or(0);
+    // A negative one crashes the KDC, which has been found already.
+    let Ok(timeout) = u64::try_from(token_type.timeout) else { return };
     if deadline.as_secs_f64() >= std::time::Duration::from_secs(timeout).as_secs_f64() {
         let finding = format!(
             "the KDC waits {timeout} s, and {} answers after {} s at the latest: a slow answer \
@@ -212,13 +248,12 @@ fn compare_deadline(
     }
 }
 
-fn compare_transport(
+fn compare_authenticator(
     token_type: &TokenType,
     client: &KdcClient,
     version: Option<&str>,
     findings: &mut Findings,
 ) {
-    let Way::Network { .. } = client.way else { return };
     let object = object(&token_type.name);
     let sends = version.and_then(sends_message_authenticator);
     if client.settings.require_message_authenticator && sends != Some(true) {
@@ -227,8 +262,16 @@ fn compare_transport(
                  runs into the timeout",
             client.object()
         );
-        let remedy = "set require-message-authenticator = false for this client until every KDC \
-             is 1.22 or newer; better, use a socket";
+        let remedy = match client.way {
+            Way::Socket { .. } => {
+                "set kdc = true for the client, or \
+                 require-message-authenticator = false"
+            }
+            Way::Network { .. } => {
+                "set require-message-authenticator = false for this client \
+                 until every KDC is 1.22 or newer; better, use a socket"
+            }
+        };
         if sends == Some(false) {
             findings.error(&object, finding, remedy);
         } else {

@@ -1,8 +1,9 @@
 //! `countersign krb5 check`: what a realm's OTP set-up does, and what is wrong with it.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use clap::Args;
+use tokio::time::timeout;
 
 use crate::{
     app::{
@@ -39,7 +40,7 @@ pub(super) struct Check {
     /// The file of the KDC [default: $KRB5_KDC_PROFILE, /etc/krb5kdc/kdc.conf]
     #[arg(long, value_name = "FILE")]
     kdc_conf: Option<PathBuf>,
-    /// The realm [default: default_realm]
+    /// The realm, if the KDC serves several [default: default_realm]
     #[arg(long, value_name = "REALM")]
     realm: Option<String>,
     /// Read principals from what `kdb5_util dump` wrote instead of asking kadmin.local
@@ -109,12 +110,18 @@ fn config(context: &Context) -> anyhow::Result<Option<Config>> {
 async fn account(context: &Context, request: &Asked) -> Vec<Finding> {
     let Way::Here(account) = request.way() else { return request.elsewhere() };
     let show = AdminRequest::AccountShow { account };
-    match control::administer(context, show).await {
+    let Ok(answer) = timeout(PATIENCE, control::administer(context, show)).await else {
+        return request.unanswered();
+    };
+    match answer {
         Ok(AdminReply::Account(view)) => request.examine(Ok(&view)),
         Ok(_) => Vec::new(),
         Err(error) => request.examine(Err(format!("{error:#}"))),
     }
 }
+
+/// A daemon that hangs is something to be told, not to be waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 const EXAMPLES: &str = "\
 Examples:

@@ -28,7 +28,8 @@ use crate::{
 pub(super) struct Config {
     /// Accounts, by any of their login names, that are to log on with OTPs
     accounts: Vec<String>,
-    /// The client of the config by which the KDC asks [default: all with kdc = true]
+    /// The client of the config by which the KDC asks [default: all with kdc = true or a
+    /// socket; the first one is that of the accounts]
     #[arg(long, value_name = "NAME")]
     client: Option<String>,
     /// The name of the token type [default: the client's; DEFAULT for DEFAULT.socket]
@@ -43,7 +44,7 @@ pub(super) struct Config {
     /// The realm of the principals [default: that of the account, or of [site], in upper case]
     #[arg(long, value_name = "REALM")]
     realm: Option<String>,
-    /// Where the KDC finds the daemon, for a client over UDP
+    /// Where the KDC finds the daemon, for a client over UDP; a name or an IPv4 address
     #[arg(long, value_name = "HOST:PORT")]
     server: Option<String>,
     /// The KDC's file with the shared secret, where one is needed [default: countersign-CLIENT.secret]
