@@ -1,3 +1,5 @@
+//! What is foretold of principals, case by case.
+
 use super::*;
 use crate::krb5::finding::Severity;
 

@@ -1,3 +1,5 @@
+//! Profiles as MIT krb5 reads them, and as nobody should write them.
+
 use proptest::prelude::*;
 
 use super::*;

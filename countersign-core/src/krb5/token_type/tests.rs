@@ -1,3 +1,5 @@
+//! Token types with every mistake that the section `[otp]` allows.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! What `krb5 check` finds, without a KDC.
+
 use std::{
     fs,
     os::unix::{fs::PermissionsExt, net::UnixListener},
