@@ -14,7 +14,7 @@ use countersign::{
 };
 use countersign_core::{
     domain::{
-        account::{Account, Authentication, Validity},
+        account::Account,
         attempt::{Attempt, ListenerKind, Terms},
         id::{AccountId, CorrelationId, TokenId},
         name::{LoginName, Site},
@@ -109,34 +109,15 @@ async fn says(node: &Authenticator, passcode: &str) -> (Outcome, Reason) {
 }
 
 fn account() -> Account {
-    Account {
-        id: AccountId::from_bytes([1; 16]),
-        person: None,
-        name: "alice".into(),
-        domain: None,
-        realm: None,
-        upn: None,
-        dn: None,
-        sid: None,
-        groups: Vec::new(),
-        disabled: false,
-        validity: Validity::default(),
-        authentication: Authentication::Tokens,
-    }
+    Account::new(AccountId::from_bytes([1; 16]), "alice".into())
 }
 
 fn token() -> Token {
     let (channel, to) = ("script".to_owned(), Some("+49 30 1234".to_owned()));
+    let kind = TokenKind::Delivered { channel, to, digits: Digits::SIX };
     Token {
-        id: TokenId::from_bytes([7; 16]),
-        label: "telephone".into(),
-        owner: None,
-        accounts: vec![AccountId::from_bytes([1; 16])],
-        kind: TokenKind::Delivered { channel, to, digits: Digits::SIX },
-        pin: None,
-        indicators: Vec::new(),
-        disabled: false,
-        validity: Validity::default(),
+        accounts: vec![account().id],
+        ..Token::new(TokenId::from_bytes([7; 16]), "telephone".into(), kind)
     }
 }
 

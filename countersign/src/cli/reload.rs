@@ -44,7 +44,9 @@ fn explained(error: ControlError) -> anyhow::Error {
         ControlError::NotRunning => anyhow!(
             "{error}, so there is nothing to reload; `countersign serve` starts it with this config"
         ),
-        ControlError::Unusable { .. } | ControlError::Refused(_) => error.into(),
+        ControlError::Unusable { .. } | ControlError::Silent { .. } | ControlError::Refused(_) => {
+            error.into()
+        }
     }
 }
 

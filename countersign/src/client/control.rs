@@ -2,12 +2,13 @@
 //!
 //! One connection carries one request and one reply, each a line of JSON.
 
-use std::{io, path::Path};
+use std::{io, path::Path, time::Duration};
 
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
     net::UnixStream,
+    time::timeout,
 };
 
 /// Why the daemon could not be asked.
@@ -23,6 +24,17 @@ pub enum ControlError {
         path: String,
         /// What is wrong.
         cause: io::Error,
+    },
+    /// The daemon is there and says nothing.
+    #[error(
+        "the daemon does not answer at {path} within {seconds} s; see whether it is stopped or \
+         hangs, and restart it"
+    )]
+    Silent {
+        /// The socket.
+        path: String,
+        /// How long it was waited for.
+        seconds: u64,
     },
     /// The daemon did not do it, and says why.
     #[error("{0}")]
@@ -44,7 +56,7 @@ pub async fn call<Request: Serialize, Reply: DeserializeOwned>(
     request: &Request,
 ) -> Result<Reply, ControlError> {
     let mut stream = connect(path).await?;
-    let line = exchange(&mut stream, request).await.map_err(|cause| unusable(path, cause))?;
+    let line = exchange_in_time(path, &mut stream, request).await?;
     let answer: Result<Reply, String> =
         serde_json::from_str(&line).map_err(|error| unusable(path, error.into()))?;
     answer.map_err(ControlError::Refused)
@@ -60,7 +72,7 @@ pub async fn hand_over<Request: Serialize>(
     request: &Request,
 ) -> Result<UnixStream, ControlError> {
     let mut stream = connect(path).await?;
-    let line = exchange(&mut stream, request).await.map_err(|cause| unusable(path, cause))?;
+    let line = exchange_in_time(path, &mut stream, request).await?;
     let answer: Result<(), String> =
         serde_json::from_str(&line).map_err(|error| unusable(path, error.into()))?;
     answer.map(|()| stream).map_err(ControlError::Refused)
@@ -75,6 +87,17 @@ async fn connect(path: &Path) -> Result<UnixStream, ControlError> {
             unusable(path, cause)
         }
     })
+}
+
+async fn exchange_in_time<Request: Serialize>(
+    path: &Path,
+    stream: &mut UnixStream,
+    request: &Request,
+) -> Result<String, ControlError> {
+    let answer = timeout(PATIENCE, exchange(stream, request)).await.map_err(|_| {
+        ControlError::Silent { path: path.display().to_string(), seconds: PATIENCE.as_secs() }
+    })?;
+    answer.map_err(|cause| unusable(path, cause))
 }
 
 fn unusable(path: &Path, cause: io::Error) -> ControlError {
@@ -94,3 +117,6 @@ async fn exchange<Request: Serialize>(
     stream.read_until(b'\n', &mut reply).await?;
     String::from_utf8(reply).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
+
+/// Longer than the daemon takes for any request.
+const PATIENCE: Duration = Duration::from_secs(70);
