@@ -317,6 +317,9 @@ fn only_tokens_of_the_demanded_strength_count() {
     let mut desk = Desk::new([strong]);
     let weak = desk.says(T, &otp(SEED, 0), demanding("biometric"));
     assert_eq!(weak, (Outcome::Rejected, Reason::LacksIndicator));
+    let both = ["hardware".to_owned(), "biometric".to_owned()].into();
+    let half = desk.says(T, &otp(SEED, 0), Terms { indicators: both, ..Terms::default() });
+    assert_eq!(half, (Outcome::Rejected, Reason::LacksIndicator), "all of them are wanted");
     assert_eq!(desk.says(T, &otp(SEED, 0), demanding("hardware")).0, Outcome::Accepted);
     desk.subject.account.authentication = Authentication::Upstream("old".into());
     let remote = desk.says(T, b"x", demanding("otp"));
