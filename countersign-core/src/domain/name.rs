@@ -142,8 +142,7 @@ impl LoginKey {
         let name = &account.name;
         let mut places: Vec<&String> = account.domain.iter().chain(&account.realm).collect();
         let mut keys: Vec<Self> = account.upn.iter().map(|upn| Self::fold(upn)).collect();
-        let dn = account.dn.as_ref().and_then(|dn| Dn::parse(dn).ok());
-        keys.extend(dn.map(|dn| Self(dn.to_string())));
+        keys.extend(account.dn_key());
         if site.owns(account) {
             keys.push(Self::fold(name));
             places.extend(site.domain.iter().chain(&site.realm));

@@ -123,6 +123,7 @@ impl Embedded {
         vault_key_id: &str,
     ) -> Result<Self, StoreError> {
         let store = write(&database, |tables| check_identity(tables, vault_key_id))?.store;
+        write(&database, |tables| tables.index_entry_names())?;
         let mut mark = write(&database, |tables| tables.mark())?;
         let mut moved = Moved::new();
         let older = mark.generation;
