@@ -7,6 +7,7 @@
 pub mod decision;
 pub mod dictionary;
 pub mod krb5;
+pub mod ldap;
 pub mod names;
 pub mod otpce;
 pub mod pki;
@@ -17,11 +18,12 @@ pub mod stream;
 pub type Target = fn(&[u8]);
 
 /// Every target with the name of its folder in `fuzz/corpus`.
-pub const TARGETS: [(&str, Target); 17] = [
+pub const TARGETS: [(&str, Target); 18] = [
     ("radius_request", radius::request),
     ("radius_reply", radius::reply),
     ("radius_stream", stream::radius),
     ("radius_dictionary", dictionary::radius),
+    ("ldap_message", ldap::message),
     ("otpce_request", otpce::request),
     ("otpce_response", otpce::response),
     ("certificate_request", pki::certificate_request),
