@@ -1,4 +1,5 @@
 //! What travels: protocol codecs that know bytes, not users.
 
+pub mod backsock;
 pub mod otpce;
 pub mod radius;
