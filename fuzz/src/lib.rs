@@ -6,6 +6,7 @@
 
 pub mod decision;
 pub mod dictionary;
+pub mod jose;
 pub mod krb5;
 pub mod names;
 pub mod otpce;
@@ -17,7 +18,7 @@ pub mod stream;
 pub type Target = fn(&[u8]);
 
 /// Every target with the name of its folder in `fuzz/corpus`.
-pub const TARGETS: [(&str, Target); 17] = [
+pub const TARGETS: [(&str, Target); 19] = [
     ("radius_request", radius::request),
     ("radius_reply", radius::reply),
     ("radius_stream", stream::radius),
@@ -35,6 +36,8 @@ pub const TARGETS: [(&str, Target); 17] = [
     ("decision", decision::decision),
     ("krb5_profile", krb5::profile),
     ("krb5_user_string", krb5::user_string),
+    ("jwe", jose::jwe),
+    ("jwk", jose::jwk),
 ];
 
 /// Targets that need more than `countersign-core`, each in a file of its own beside this one.
