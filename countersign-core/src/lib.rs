@@ -6,7 +6,8 @@
 //! * [`time`]: points in time; whoever calls brings them.
 //! * [`oath`]: one-time passwords, RFC 4226 and RFC 6238.
 //! * [`domain`]: accounts, tokens, attempts, and the decision about an attempt.
-//! * [`wire`]: what travels: RADIUS packets, MS-OTPCE documents, requests of slapd.
+//! * [`wire`]: what travels: RADIUS packets, MS-OTPCE documents, LDAP messages, requests of slapd.
+//! * [`jose`]: keys and encrypted secrets as JSON texts; read and written, never opened.
 //! * [`krb5`]: MIT krb5 as its KDC reads it: profiles, OTP token types, user strings.
 //! * [`pki`]: certificates and requests as data; prepares and completes, never holds a key.
 //!
@@ -16,6 +17,7 @@
 #![deny(missing_docs)]
 
 pub mod domain;
+pub mod jose;
 pub mod krb5;
 pub mod oath;
 pub mod pki;

@@ -3,6 +3,9 @@
 //! A sealed secret is base64url of a random 96-bit nonce, the ciphertext and the
 //! 128-bit tag. The token's id is the associated data, so a secret that was
 //! moved to another token's record does not open.
+//!
+//! From a directory secrets come in another form: as JWE for a key of the site, or in
+//! clear where the config allows that.
 
 use std::{fs, io, path::Path};
 
@@ -10,17 +13,32 @@ use aws_lc_rs::{
     aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey},
     digest, hmac, rand,
 };
-use countersign_core::{domain::id::TokenId, secret::Secret};
+use countersign_core::{domain::id::TokenId, jose::jwk::PublicJwk, secret::Secret};
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use rustix::fs::Mode;
 
+use self::keys::{OpenError, SiteKeys};
 use crate::store::SealedSecret;
 
-/// The master key, ready to seal and open.
+pub mod jwe;
+pub mod keys;
+pub(crate) mod pkcs8;
+
+/// The master key, ready to seal and open, and the keys that secrets in a directory are for.
 pub struct Vault {
     key: RandomizedNonceKey,
     key_id: String,
     derivation: hmac::Key,
+    directory: Option<DirectorySecrets>,
+}
+
+/// How secrets that come from a directory are opened.
+#[derive(Debug)]
+pub struct DirectorySecrets {
+    /// The keys that they may be encrypted to.
+    pub keys: SiteKeys,
+    /// Whether they may be in clear, too.
+    pub plain: bool,
 }
 
 /// Seals what strangers carry for us, under a key made of the master key for one purpose. All
@@ -54,6 +72,19 @@ pub enum VaultError {
         "the secret of token {0} does not open with this master key; is it the key that this store was made with?"
     )]
     DoesNotOpen(TokenId),
+    /// A secret from a directory does not open with the keys of the site.
+    #[error("the secret of token {token} in the directory: {cause}")]
+    Directory {
+        /// The token.
+        token: TokenId,
+        /// What is wrong.
+        cause: OpenError,
+    },
+    /// A secret from a directory is in clear.
+    #[error(
+        "the secret of token {0} is in clear in the directory, which `directory.plain-secrets` does not allow; `countersign ldap migrate` encrypts it"
+    )]
+    InClear(TokenId),
     /// The operating system gave no randomness, or a secret was far too long.
     #[error("the secret of token {0} could not be sealed")]
     CannotSeal(TokenId),
@@ -93,7 +124,20 @@ impl Vault {
         named = Secret::new([named.expose_bytes(), octets.expose()].concat());
         let id = digest::digest(&digest::SHA256, named.expose_bytes());
         let derivation = hmac::Key::new(hmac::HMAC_SHA256, octets.expose());
-        Self { key, key_id: HEXLOWER.encode(&id.as_ref()[..8]), derivation }
+        Self { key, key_id: HEXLOWER.encode(&id.as_ref()[..8]), derivation, directory: None }
+    }
+
+    /// The same vault, which opens secrets from a directory as well.
+    #[must_use]
+    pub fn with_directory(mut self, directory: DirectorySecrets) -> Self {
+        self.directory = Some(directory);
+        self
+    }
+
+    /// How secrets from a directory are opened, if there is one.
+    #[must_use]
+    pub fn directory(&self) -> Option<&DirectorySecrets> {
+        self.directory.as_ref()
     }
 
     /// A seal for one purpose.
@@ -138,26 +182,66 @@ impl Vault {
         Ok(SealedSecret(BASE64URL_NOPAD.encode(&whole)))
     }
 
-    /// Opens the shared secret of a token.
+    /// Seals a shared secret for a token in the directory: as JWE, for the key that the token's
+    /// parameters name, or else for the newest key of the site.
     ///
     /// # Errors
     ///
-    /// It was sealed with another key or for another token, or is damaged.
+    /// The key is none; there is no key.
+    pub fn seal_for_directory(
+        &self,
+        token: TokenId,
+        to: Option<&PublicJwk>,
+        secret: &[u8],
+    ) -> Result<SealedSecret, VaultError> {
+        let newest = || self.directory.as_ref().and_then(|directory| directory.keys.newest());
+        let to = to.or_else(newest).ok_or(VaultError::CannotSeal(token))?;
+        let sealed = jwe::seal(to, secret).map_err(|_| VaultError::CannotSeal(token))?;
+        Ok(SealedSecret(sealed))
+    }
+
+    /// Opens the shared secret of a token, in whatever form it is kept: sealed here, as JWE, or
+    /// in clear with [`PLAIN`] before it.
+    ///
+    /// # Errors
+    ///
+    /// It was sealed with another key or for another token, is damaged, or is in clear where
+    /// that is not allowed.
     pub fn open_secret(
         &self,
         token: TokenId,
         sealed: &SealedSecret,
     ) -> Result<Secret<Vec<u8>>, VaultError> {
-        let whole = BASE64URL_NOPAD.decode(sealed.0.as_bytes()).ok();
-        let opened = whole.as_ref().and_then(|whole| {
-            let (nonce, rest) = whole.split_at_checked(NONCE_LEN)?;
-            let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
-            let mut clear = zeroize::Zeroizing::new(rest.to_vec());
-            let length =
-                self.key.open_in_place(nonce, Aad::from(token.as_bytes()), &mut clear).ok()?.len();
-            Some(Secret::new(clear[..length].to_vec()))
-        });
-        opened.ok_or(VaultError::DoesNotOpen(token))
+        if let Some(plain) = sealed.0.strip_prefix(PLAIN) {
+            return self.open_plain(token, plain);
+        }
+        // Our own form has neither.
+        if sealed.0.trim_ascii_start().starts_with('{') || sealed.0.contains('.') {
+            let unknown = VaultError::DoesNotOpen(token);
+            let directory = self.directory.as_ref().ok_or(unknown)?;
+            let opened = directory.keys.open(&sealed.0);
+            return opened.map_err(|cause| VaultError::Directory { token, cause });
+        }
+        self.open_sealed(token, sealed).ok_or(VaultError::DoesNotOpen(token))
+    }
+
+    fn open_plain(&self, token: TokenId, plain: &str) -> Result<Secret<Vec<u8>>, VaultError> {
+        if !self.directory.as_ref().is_some_and(|directory| directory.plain) {
+            return Err(VaultError::InClear(token));
+        }
+        let octets = BASE64URL_NOPAD.decode(plain.as_bytes()).ok();
+        let octets = octets.filter(|octets| !octets.is_empty()).map(Secret::new);
+        octets.ok_or(VaultError::DoesNotOpen(token))
+    }
+
+    fn open_sealed(&self, token: TokenId, sealed: &SealedSecret) -> Option<Secret<Vec<u8>>> {
+        let whole = BASE64URL_NOPAD.decode(sealed.0.as_bytes()).ok()?;
+        let (nonce, rest) = whole.split_at_checked(NONCE_LEN)?;
+        let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
+        let mut clear = zeroize::Zeroizing::new(rest.to_vec());
+        let length =
+            self.key.open_in_place(nonce, Aad::from(token.as_bytes()), &mut clear).ok()?.len();
+        Some(Secret::new(clear[..length].to_vec()))
     }
 }
 
@@ -232,6 +316,9 @@ fn unreadable(path: &Path, cause: io::Error) -> VaultError {
     VaultError::Unreadable { path: path.display().to_string(), cause }
 }
 
+/// What stands before the base64url of a secret that a directory keeps in clear.
+pub const PLAIN: &str = "plain:";
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -291,6 +378,57 @@ mod tests {
         assert_ne!(marker.mark(&[b"a", b"bc"]), mark);
         assert_ne!(marker.mark(&[b"abc"]), mark);
         assert_ne!(vault().marker_for("other").mark(&[b"ab", b"c"]), mark);
+    }
+
+    const JWE: &str = include_str!("../../testdata/oath-ldap/jwe-samples.json");
+    const KEY: &str =
+        include_str!("../../testdata/oath-ldap/oathldap_primary_key_202601010000.priv");
+
+    fn with_directory(plain: bool) -> Vault {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("site.priv");
+        write_new(&path, KEY.as_bytes()).unwrap();
+        let keys = SiteKeys::load(&[path]).unwrap();
+        vault().with_directory(DirectorySecrets { keys, plain })
+    }
+
+    #[test]
+    fn opens_what_a_directory_keeps_beside_its_own() {
+        let site = with_directory(false);
+        let samples: serde_json::Value = serde_json::from_str(JWE).unwrap();
+        let own = site.seal(TOKEN, b"12345678901234567890").unwrap();
+        let new = site.seal_for_directory(TOKEN, None, b"12345678901234567890").unwrap();
+        let foreign = ["seed_jwe", "seed_jwe_compact"]
+            .map(|name| SealedSecret(samples[name].as_str().unwrap().to_owned()));
+        for sealed in foreign.into_iter().chain([own, new]) {
+            let opened = site.open_secret(TOKEN, &sealed).unwrap();
+            assert_eq!(opened.expose_bytes(), b"12345678901234567890");
+        }
+        assert!(vault().seal_for_directory(TOKEN, None, b"seed").is_err());
+    }
+
+    #[test]
+    fn a_secret_that_does_not_open_names_its_key() {
+        let other = jwe::generate(jwe::NewKey::P256, "lost".into()).unwrap().to_public();
+        let sealed = vault().seal_for_directory(TOKEN, Some(&other), b"seed").unwrap();
+        let error = with_directory(true).open_secret(TOKEN, &sealed).unwrap_err().to_string();
+        assert!(error.contains("\"lost\"") && error.contains(&TOKEN.to_string()), "{error}");
+        let without = vault().open_secret(TOKEN, &sealed).unwrap_err();
+        assert!(matches!(without, VaultError::DoesNotOpen(_)), "{without}");
+    }
+
+    #[test]
+    fn a_secret_in_clear_opens_only_where_that_is_allowed() {
+        let plain = |text: &str| SealedSecret(format!("{PLAIN}{text}"));
+        let open = |plain_is_allowed, text| {
+            with_directory(plain_is_allowed).open_secret(TOKEN, &plain(text))
+        };
+        assert_eq!(open(true, "c2VlZA").unwrap().expose_bytes(), b"seed");
+        assert!(matches!(open(false, "c2VlZA"), Err(VaultError::InClear(_))));
+        assert!(matches!(open(true, ""), Err(VaultError::DoesNotOpen(_))));
+        assert!(matches!(open(true, "*"), Err(VaultError::DoesNotOpen(_))));
+        let without = vault().open_secret(TOKEN, &plain("c2VlZA"));
+        assert!(matches!(without, Err(VaultError::InClear(_))));
     }
 
     #[test]

@@ -7,6 +7,7 @@
 pub mod backsock;
 pub mod decision;
 pub mod dictionary;
+pub mod jose;
 pub mod krb5;
 pub mod ldap;
 pub mod names;
@@ -19,7 +20,7 @@ pub mod stream;
 pub type Target = fn(&[u8]);
 
 /// Every target with the name of its folder in `fuzz/corpus`.
-pub const TARGETS: [(&str, Target); 19] = [
+pub const TARGETS: [(&str, Target); 21] = [
     ("radius_request", radius::request),
     ("radius_reply", radius::reply),
     ("radius_stream", stream::radius),
@@ -39,6 +40,8 @@ pub const TARGETS: [(&str, Target); 19] = [
     ("decision", decision::decision),
     ("krb5_profile", krb5::profile),
     ("krb5_user_string", krb5::user_string),
+    ("jwe", jose::jwe),
+    ("jwk", jose::jwk),
 ];
 
 /// Targets that need more than `countersign-core`, each in a file of its own beside this one.

@@ -10,10 +10,7 @@ use crypto_bigint::{
     BoxedUint, Odd,
     modular::{BoxedMontyForm, BoxedMontyParams},
 };
-use der::{
-    AnyRef, Decode, Sequence,
-    asn1::{OctetStringRef, UintRef},
-};
+use der::Decode;
 use zeroize::Zeroizing;
 
 use countersign_core::pki::{
@@ -22,14 +19,17 @@ use countersign_core::pki::{
 };
 
 use super::file::AwsVerify;
-use crate::vault;
+use crate::vault::{
+    self,
+    pkcs8::{PrivateKeyInfo, RsaNumbers},
+};
 
 /// Signs a message with an RSA key in a PKCS#8 (version 1) whose public key is `spki`.
 ///
 /// `None` if the key cannot be read, or the signature does not verify.
 pub(super) fn sign(pkcs8: &[u8], spki: &[u8], message: &[u8]) -> Option<Vec<u8>> {
     let info = PrivateKeyInfo::from_der(pkcs8).ok()?;
-    let key = RsaPrivateKey::from_der(info.private_key.as_bytes()).ok()?;
+    let key = RsaNumbers::from_der(info.private_key.as_bytes()).ok()?;
     let encoded = encode(message, key.modulus.as_bytes().len())?;
     let signature = exponentiate(&key, &encoded)?;
     AwsVerify.verify(spki, Digest::Sha1, message, &signature).then_some(signature)
@@ -46,7 +46,7 @@ fn encode(message: &[u8], length: usize) -> Option<Vec<u8>> {
 }
 
 /// RSASP1 (RFC 8017 §5.2.1), blinded: (m · r^e)^d · r^-1 = m^d for a random r.
-fn exponentiate(key: &RsaPrivateKey<'_>, encoded: &[u8]) -> Option<Vec<u8>> {
+fn exponentiate(key: &RsaNumbers<'_>, encoded: &[u8]) -> Option<Vec<u8>> {
     let modulus = BoxedUint::from_be_slice_vartime(key.modulus.as_bytes());
     let modulus = BoxedMontyParams::new_vartime(Odd::new(modulus).into_option()?);
     let precision = modulus.bits_precision();
@@ -62,28 +62,6 @@ fn exponentiate(key: &RsaPrivateKey<'_>, encoded: &[u8]) -> Option<Vec<u8>> {
     let signature = blinded.pow(&private_exponent).mul(&unblinding).retrieve().to_be_bytes();
     let excess = signature.len().checked_sub(encoded.len())?;
     Some(signature[excess..].to_vec())
-}
-
-/// PrivateKeyInfo (RFC 5208 §5), without attributes.
-#[derive(Sequence)]
-struct PrivateKeyInfo<'a> {
-    version: u8,
-    algorithm: AnyRef<'a>,
-    private_key: &'a OctetStringRef,
-}
-
-/// RSAPrivateKey of two primes (RFC 8017 §A.1.2).
-#[derive(Sequence)]
-struct RsaPrivateKey<'a> {
-    version: u8,
-    modulus: UintRef<'a>,
-    public_exponent: UintRef<'a>,
-    private_exponent: UintRef<'a>,
-    prime1: UintRef<'a>,
-    prime2: UintRef<'a>,
-    exponent1: UintRef<'a>,
-    exponent2: UintRef<'a>,
-    coefficient: UintRef<'a>,
 }
 
 /// DigestInfo of SHA-1 up to the digest (RFC 8017 §9.2, note 1).
