@@ -173,4 +173,4 @@ fn sock(socket: &Path, pattern: &str) -> String {
 pub const DN_PATTERN: &str = "^(uid=[a-z0-9._-]+,ou=accounts|serialnumber=[a-z0-9._-]+,cn=otp)\
                               ,dc=example,dc=test$";
 
-const SCHEMA: &str = include_str!("../../../../testdata/oath-ldap/oath-ldap-schema.ldif");
+const SCHEMA: &str = include_str!("../../../../countersign/src/app/ldap/schema.ldif");
