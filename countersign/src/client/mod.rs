@@ -7,6 +7,7 @@ pub mod http;
 pub mod kadmin;
 pub mod kerberos;
 pub mod otpce;
+pub mod provider;
 pub mod radius;
 pub mod tls;
 

@@ -57,10 +57,18 @@ impl Dialer {
         self.authorization.as_deref()
     }
 
+    /// A connection that is bound as ourselves.
     pub(super) async fn dial(&self) -> Result<Ldap, DirectoryError> {
+        let mut connection = self.open().await?;
+        self.bind(&mut connection).await?;
+        Ok(connection)
+    }
+
+    /// A connection that is not bound.
+    pub(super) async fn open(&self) -> Result<Ldap, DirectoryError> {
         let (settings, url) = self.settings().map_err(|error| self.unreachable(explain(&error)))?;
         let opened = LdapConnAsync::with_settings(settings, &url).await;
-        let (driver, mut connection) =
+        let (driver, connection) =
             opened.map_err(|error| self.unreachable(explain_ldap(&error)))?;
         let name = self.name.clone();
         tokio::spawn(async move {
@@ -68,7 +76,6 @@ impl Dialer {
                 tracing::debug!(directory = name, %error, "a connection to a directory ended");
             }
         });
-        self.bind(&mut connection).await?;
         Ok(connection)
     }
 
