@@ -16,10 +16,7 @@ use socket2::Socket;
 use tokio_util::sync::CancellationToken;
 
 use self::conversation::Desk;
-pub use self::{
-    door::{Door, finish},
-    rules::Rules,
-};
+pub use self::{door::Door, rules::Rules};
 
 mod conversation;
 mod door;
