@@ -1,6 +1,6 @@
 //! Start-up, from top to bottom: the only place that wires the parts.
 
-use std::{fmt, io, net::SocketAddr, sync::Arc};
+use std::{fmt, io, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use arc_swap::ArcSwap;
 use countersign_core::{
@@ -40,6 +40,7 @@ use crate::{
         Config,
         file::{CaFile, RaFile, RequestFile, TlsFile},
     },
+    directory::DirectoryError,
     listener::{
         control,
         est::{self, Est},
@@ -59,6 +60,7 @@ use crate::{
     vault::{Vault, VaultError},
 };
 
+mod back_sock;
 mod controlled;
 mod radius;
 
@@ -88,11 +90,13 @@ pub struct ListenAddresses {
     pub est: Vec<SocketAddr>,
     /// Revocation list, CA certificate, health: plain HTTP.
     pub http: Vec<SocketAddr>,
+    /// slapd's overlay `sock`.
+    pub back_sock: Option<PathBuf>,
 }
 
 impl fmt::Display for ListenAddresses {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { radius, otpce, est, http } = self;
+        let Self { radius, otpce, est, http, back_sock } = self;
         let RadiusAddresses { udp, tcp, tls, unix } = radius;
         let all = [
             ("RADIUS", udp),
@@ -105,7 +109,9 @@ impl fmt::Display for ListenAddresses {
         let addresses = all.iter().flat_map(|(name, some)| {
             some.iter().map(move |address| format!("{name} on {address}"))
         });
-        let paths = unix.iter().map(|path| format!("RADIUS on {}", path.display()));
+        let named = |name| move |path: &PathBuf| format!("{name} on {}", path.display());
+        let paths = unix.iter().map(named("RADIUS"));
+        let paths = paths.chain(back_sock.iter().map(named("back-sock")));
         f.write_str(&addresses.chain(paths).collect::<Vec<_>>().join(", "))
     }
 }
@@ -154,6 +160,9 @@ pub enum StartError {
     /// The address of the other CA's EST service.
     #[error("config ra.est.url: {0}")]
     Url(#[from] UrlError),
+    /// A directory server.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
     /// A file or a socket.
     #[error("{object}: {cause}")]
     Io {
@@ -204,6 +213,9 @@ pub async fn start(mut config: Config, mut inherited: Inherited) -> Result<Daemo
         radius::start(settings, state_valid, &vault, &mut inherited, authority, &shared)
     });
     let radius = radius.transpose()?;
+    if let Some(settings) = &config.back_sock {
+        back_sock::start(settings, config.bind_proxy.as_ref(), &mut inherited, &shared)?;
+    }
     let reloader = Arc::new(reloading.over(radius.as_ref()));
     let connections = TaskTracker::new();
     let controlled = Controlled::new(
@@ -223,6 +235,7 @@ pub async fn start(mut config: Config, mut inherited: Inherited) -> Result<Daemo
         otpce: start_otpce(&config, ra.as_ref(), ca.as_ref(), &shared).await?,
         est: start_est(&config, ca.as_ref(), &shared).await?,
         http: start_http(&config, ra, ca.as_ref(), &shared).await?,
+        back_sock: config.back_sock.as_ref().map(|settings| settings.socket.path.clone()),
     };
     tracing::info!(config = %config.file.display(), "ready: {addresses}");
     let Shared { stop, tasks, .. } = shared;

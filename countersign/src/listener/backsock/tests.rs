@@ -54,8 +54,8 @@ impl Handler for Fake {
         Answer::of(if is_right { ResultCode::COMPARE_TRUE } else { ResultCode::COMPARE_FALSE })
     }
 
-    fn is_own(&self, bind: &Bind) -> bool {
-        bind.credentials.expose() == b"own"
+    fn own(&self, bind: &Bind) -> Option<Answer> {
+        (bind.credentials.expose() == b"own").then_some(Answer::Continue)
     }
 }
 
