@@ -6,6 +6,7 @@
 
 mod counters;
 mod journal;
+mod marks;
 mod records;
 mod tables;
 
@@ -203,7 +204,7 @@ impl Embedded {
     ) -> Result<(), StoreError> {
         loop {
             let from = self.counter(&key)?;
-            let step = Step { key, from, to: value(from) };
+            let step = Step { key, from: Some(from), to: value(from) };
             if self.step(&[step]).await? == Committed::Done {
                 return Ok(());
             }
@@ -220,12 +221,12 @@ impl Store for Embedded {
     fn commit(&self, change: Change) -> Answer<'_, Committed> {
         let failures = change.failures.map(|step| Step {
             key: CounterKey::failures(step.id),
-            from: step.from.encode(),
+            from: Some(step.from.encode()),
             to: step.to.encode(),
         });
         let tokens = change.tokens.iter().map(|step| Step {
             key: CounterKey::token(step.id),
-            from: step.from.encode(),
+            from: Some(step.from.encode()),
             to: step.to.encode(),
         });
         let steps: Vec<_> = failures.into_iter().chain(tokens).collect();
