@@ -275,8 +275,9 @@ impl Store for Embedded {
         token: Token,
         secret: Option<SealedSecret>,
         first: u64,
-    ) -> Answer<'_, ()> {
-        let key = CounterKey::token(token.id);
+    ) -> Answer<'_, TokenId> {
+        let id = token.id;
+        let key = CounterKey::token(id);
         let begin = TokenCounter { next: first, ..TokenCounter::default() }.encode();
         let row = TokenRow { token, secret };
         let go_on = move |kept: CounterValue| {
@@ -285,11 +286,10 @@ impl Store for Embedded {
         };
         Box::pin(async move {
             let insert = move |tables: &mut Tables<'_>| tables.insert_token(&row, &begin);
-            if self.records.write(true, insert).await? {
-                Ok(())
-            } else {
-                self.set(key, go_on).await
+            if !self.records.write(true, insert).await? {
+                self.set(key, go_on).await?;
             }
+            Ok(id)
         })
     }
 
