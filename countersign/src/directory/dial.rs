@@ -149,20 +149,16 @@ fn roots(settings: &ServerSettings) -> Result<RootCertStore, String> {
 }
 
 fn explain(error: &io::Error) -> String {
-    let next = match error.kind() {
-        io::ErrorKind::NotFound => "; is the server running, and is this the path of its socket?",
-        io::ErrorKind::ConnectionRefused => "; is the server running?",
-        io::ErrorKind::PermissionDenied => {
-            "; is the user of this program allowed to use the socket?"
-        }
-        _ => "",
-    };
-    format!("{error}{next}")
+    let next = NEXT_STEPS.iter().find(|(kind, _)| *kind == error.kind());
+    format!("{error}{}", next.map_or("", |(_, step)| step))
 }
 
 fn explain_ldap(error: &LdapError) -> String {
-    match error {
-        LdapError::Io { source } => explain(source),
-        other => other.to_string(),
-    }
+    if let LdapError::Io { source } = error { explain(source) } else { error.to_string() }
 }
+
+const NEXT_STEPS: [(io::ErrorKind, &str); 3] = [
+    (io::ErrorKind::NotFound, "; is the server running, and is this the path of its socket?"),
+    (io::ErrorKind::ConnectionRefused, "; is the server running?"),
+    (io::ErrorKind::PermissionDenied, "; is the user of this program allowed to use the socket?"),
+];
