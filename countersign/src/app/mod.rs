@@ -10,6 +10,7 @@ pub mod health;
 pub mod issue;
 pub mod krb5;
 pub mod login;
+pub mod password;
 pub mod pin;
 pub mod proxy;
 pub mod publish;
