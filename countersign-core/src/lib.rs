@@ -6,7 +6,7 @@
 //! * [`time`]: points in time; whoever calls brings them.
 //! * [`oath`]: one-time passwords, RFC 4226 and RFC 6238.
 //! * [`domain`]: accounts, tokens, attempts, and the decision about an attempt.
-//! * [`wire`]: what travels: RADIUS packets, MS-OTPCE documents.
+//! * [`wire`]: what travels: RADIUS packets, MS-OTPCE documents, LDAP messages, requests of slapd.
 //! * [`jose`]: keys and encrypted secrets as JSON texts; read and written, never opened.
 //! * [`krb5`]: MIT krb5 as its KDC reads it: profiles, OTP token types, user strings.
 //! * [`pki`]: certificates and requests as data; prepares and completes, never holds a key.

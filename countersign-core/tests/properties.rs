@@ -13,6 +13,8 @@ use countersign_core::{
         counter::{Change, FailureCounter, TokenCounter},
         id::{AccountId, CorrelationId, TokenId},
         name::LoginName,
+        parameters::Parameters,
+        password::PasswordHash,
         policy::Policy,
         subject::{ClearSecret, Holding, Subject},
         time::UnixTime,
@@ -181,8 +183,13 @@ fn subject(time_based: bool, has_pin: bool) -> Subject<ClearSecret> {
     };
     let secret = Some(Secret::new(SEED.to_vec()));
     let account = Account::new(AccountId::from_bytes([9; 16]), "alice".into());
-    let holding = Holding { token, counter: TokenCounter::default(), secret };
-    Subject { account, failures: FailureCounter::default(), tokens: vec![holding] }
+    let holding = Holding {
+        token,
+        counter: TokenCounter::default(),
+        secret,
+        parameters: Parameters::default(),
+    };
+    Subject { account, failures: FailureCounter::default(), tokens: vec![holding], password: None }
 }
 
 fn digits() -> Digits {
@@ -195,6 +202,10 @@ struct PlainPins;
 impl PinCheck for PlainPins {
     fn matches(&self, hash: &PinHash, pin: &[u8]) -> bool {
         hash.0.as_bytes() == pin
+    }
+
+    fn password_matches(&self, hash: &PasswordHash, password: &[u8]) -> bool {
+        hash.0.expose_bytes() == password
     }
 }
 

@@ -18,6 +18,7 @@ use countersign_core::{
         attempt::{Attempt, ListenerKind, Terms},
         id::{AccountId, CorrelationId, TokenId},
         name::{LoginName, Site},
+        password::PasswordHash,
         policy::Policy,
         token::{PinHash, Token, TokenKind},
         validate::PinCheck,
@@ -125,6 +126,10 @@ struct NoPins;
 
 impl PinCheck for NoPins {
     fn matches(&self, _: &PinHash, _: &[u8]) -> bool {
+        false
+    }
+
+    fn password_matches(&self, _: &PasswordHash, _: &[u8]) -> bool {
         false
     }
 }

@@ -37,6 +37,7 @@ use countersign_core::{
         id::{AccountId, CorrelationId, TokenId},
         lockout::OUT_OF_ORDER,
         name::{LoginName, Site},
+        password::PasswordHash,
         policy::Policy,
         token::{PinHash, Token, TokenKind},
         validate::PinCheck,
@@ -331,6 +332,10 @@ struct NoPins;
 
 impl PinCheck for NoPins {
     fn matches(&self, _: &PinHash, _: &[u8]) -> bool {
+        false
+    }
+
+    fn password_matches(&self, _: &PasswordHash, _: &[u8]) -> bool {
         false
     }
 }

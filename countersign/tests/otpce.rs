@@ -33,7 +33,10 @@ use countersign::{
     vault::Vault,
 };
 use countersign_core::{
-    domain::{event::What, policy::Policy, token::PinHash, validate::PinCheck, verdict::Outcome},
+    domain::{
+        event::What, password::PasswordHash, policy::Policy, token::PinHash, validate::PinCheck,
+        verdict::Outcome,
+    },
     pki::{
         cert::Serial,
         cmc::{self, Trust},
@@ -516,6 +519,10 @@ struct NoPins;
 
 impl PinCheck for NoPins {
     fn matches(&self, _: &PinHash, _: &[u8]) -> bool {
+        false
+    }
+
+    fn password_matches(&self, _: &PasswordHash, _: &[u8]) -> bool {
         false
     }
 }

@@ -12,6 +12,8 @@ use countersign_core::{
         counter::{Change, FailureCounter, TokenCounter},
         id::{AccountId, CorrelationId, TokenId},
         name::LoginName,
+        parameters::Parameters,
+        password::PasswordHash,
         policy::Policy,
         subject::{ClearSecret, Holding, Subject},
         token::{PinHash, Token, TokenKind},
@@ -175,7 +177,8 @@ impl Script<'_> {
             last: UnixTime(self.number()),
             ..FailureCounter::default()
         };
-        Subject { account: self.account(), failures, tokens }
+        let password = None;
+        Subject { account: self.account(), failures, tokens, password }
     }
 
     fn account(&mut self) -> Account {
@@ -210,7 +213,8 @@ impl Script<'_> {
         // Two tokens may share a secret.
         let secret = vec![b'1' + self.octet() % 2; 20];
         let is_remote = matches!(token.kind, TokenKind::Remote { .. });
-        Holding { token, counter, secret: (!is_remote).then(|| Secret::new(secret)) }
+        let secret = (!is_remote).then(|| Secret::new(secret));
+        Holding { token, counter, secret, parameters: Parameters::default() }
     }
 
     fn kind(&mut self) -> TokenKind {
@@ -278,6 +282,10 @@ struct PlainPins;
 impl PinCheck for PlainPins {
     fn matches(&self, hash: &PinHash, pin: &[u8]) -> bool {
         hash.0.as_bytes() == pin
+    }
+
+    fn password_matches(&self, hash: &PasswordHash, password: &[u8]) -> bool {
+        hash.0.expose_bytes() == password
     }
 }
 

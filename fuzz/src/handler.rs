@@ -21,8 +21,9 @@ use countersign::{
     audit::MemoryAudit,
     clock::ManualClock,
     config::{
-        radius::{ClientSettings, RadiusRules, RealmSettings, SocketSettings, Source},
+        radius::{ClientSettings, RadiusRules, RealmSettings, Source},
         reply::{self, ReplyRule, ReplyValue},
+        socket::SocketSettings,
         upstream::ProbeUser,
     },
     listener::radius::{Services, Trial, TrialPeer},
@@ -34,6 +35,7 @@ use countersign_core::{
         account::{Account, Validity},
         id::{AccountId, TokenId},
         name::{LoginKey, LoginName, Site},
+        password::PasswordHash,
         policy::Policy,
         time::UnixTime,
         token::{PinHash, Token, TokenKind},
@@ -561,6 +563,10 @@ impl PinCheck for PlainPins {
     fn matches(&self, hash: &PinHash, pin: &[u8]) -> bool {
         hash.0.as_bytes() == pin
     }
+
+    fn password_matches(&self, hash: &PasswordHash, password: &[u8]) -> bool {
+        hash.0.expose_bytes() == password
+    }
 }
 
 fn policy() -> Policy {
@@ -581,6 +587,7 @@ fn tokens() -> [Token; 3] {
         owner: None,
         accounts: vec![ACCOUNTS[who]],
         kind,
+        identifier: None,
         pin: pin.map(|pin| PinHash(String::from_utf8_lossy(pin).into())),
         indicators: vec!["otp".into()],
         disabled: false,

@@ -4,10 +4,12 @@
 //! whatever was read. The fuzzer calls them from `fuzz/targets`, and
 //! `countersign-core/tests/corpus.rs` includes this file and replays the corpus.
 
+pub mod backsock;
 pub mod decision;
 pub mod dictionary;
 pub mod jose;
 pub mod krb5;
+pub mod ldap;
 pub mod names;
 pub mod otpce;
 pub mod pki;
@@ -18,11 +20,13 @@ pub mod stream;
 pub type Target = fn(&[u8]);
 
 /// Every target with the name of its folder in `fuzz/corpus`.
-pub const TARGETS: [(&str, Target); 19] = [
+pub const TARGETS: [(&str, Target); 21] = [
     ("radius_request", radius::request),
     ("radius_reply", radius::reply),
     ("radius_stream", stream::radius),
     ("radius_dictionary", dictionary::radius),
+    ("ldap_message", ldap::message),
+    ("backsock_request", backsock::request),
     ("otpce_request", otpce::request),
     ("otpce_response", otpce::response),
     ("certificate_request", pki::certificate_request),

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     id::{AccountId, PersonId},
-    name::{LoginKey, Site},
+    name::{LoginKey, LoginName, Site},
     time::UnixTime,
 };
 
@@ -141,6 +141,13 @@ impl Account {
     pub fn principal(&self) -> Option<(String, String)> {
         let realm = self.realm.as_ref()?;
         Some((self.name.clone(), realm.to_uppercase()))
+    }
+
+    /// The key of its entry in the directory.
+    #[must_use]
+    pub fn dn_key(&self) -> Option<LoginKey> {
+        let name = LoginName::of_dn(self.dn.as_ref()?).ok()?;
+        Some(name.key().clone())
     }
 
     /// Every name that leads to this account, normalised. The store keeps them unique.

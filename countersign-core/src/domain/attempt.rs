@@ -5,7 +5,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    challenge::Prior, id::CorrelationId, name::LoginName, receipt::Receipt, time::UnixTime,
+    challenge::Prior, id::CorrelationId, name::LoginName, password::PasswordRule, receipt::Receipt,
+    time::UnixTime,
 };
 use crate::secret::Secret;
 
@@ -42,6 +43,11 @@ pub struct Terms {
     pub indicators: Arc<[String]>,
     /// By what a retry of this request is known, if it may be retried.
     pub receipt: Option<Receipt>,
+    /// What is asked for in front of the OTP.
+    pub password: PasswordRule,
+    /// Whether somebody else decides about accounts that have no token: they are not
+    /// rejected then, but [declined](super::verdict::Outcome::Declined).
+    pub may_decline: bool,
 }
 
 /// The kinds of listener.
@@ -52,4 +58,8 @@ pub enum ListenerKind {
     Radius,
     /// MS-OTPCE.
     Otpce,
+    /// slapd, by its overlay `sock`.
+    BackSock,
+    /// LDAP, in front of a directory server.
+    Ldap,
 }

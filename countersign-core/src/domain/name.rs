@@ -9,10 +9,14 @@
 //! * A bare name belongs to the account of the site's own domain, or to one that
 //!   has neither domain nor realm, which counts as one of the site's own.
 //! * The site's own accounts are found under the site's domain and realm, too.
+//! * An account with a distinguished name is found under that, in any spelling.
 
 use serde::{Deserialize, Serialize};
 
-use super::account::Account;
+use super::{
+    account::Account,
+    dn::{self, Dn, DnError},
+};
 
 /// The domain that names without a domain belong to: one domain, under both its names.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,6 +98,16 @@ impl LoginName {
         if text.contains(['@', '\\']) { Err(LoginNameError::NotBare) } else { Self::parse(text) }
     }
 
+    /// Reads a distinguished name, as an LDAP client binds by.
+    ///
+    /// # Errors
+    ///
+    /// It is none, or too long.
+    pub fn of_dn(text: &str) -> Result<Self, DnError> {
+        let key = LoginKey(Dn::parse(text)?.to_string());
+        Ok(Self { given: text.to_owned(), key })
+    }
+
     /// As it was given.
     #[must_use]
     pub fn given(&self) -> &str {
@@ -114,16 +128,21 @@ impl LoginKey {
         &self.0
     }
 
-    /// Folds letter by letter, so that what stands beside a letter does not matter.
+    /// The distinguished name that it is, if it is one.
+    #[must_use]
+    pub fn dn(&self) -> Option<Dn> {
+        Dn::parse(&self.0).ok()
+    }
+
     fn fold(text: &str) -> Self {
-        let lower = text.chars().flat_map(char::to_lowercase);
-        Self(lower.map(|letter| if letter == 'ς' { 'σ' } else { letter }).collect())
+        Self(dn::fold(text))
     }
 
     pub(super) fn all_of(account: &Account, site: &Site) -> Vec<Self> {
         let name = &account.name;
         let mut places: Vec<&String> = account.domain.iter().chain(&account.realm).collect();
         let mut keys: Vec<Self> = account.upn.iter().map(|upn| Self::fold(upn)).collect();
+        keys.extend(account.dn_key());
         if site.owns(account) {
             keys.push(Self::fold(name));
             places.extend(site.domain.iter().chain(&site.realm));
@@ -233,6 +252,16 @@ mod tests {
         }
         let foreign = account("alice", Some("OTHER"), None);
         assert!(!finds(&foreign, &corp(), r"CORP\alice"));
+    }
+
+    #[test]
+    fn a_distinguished_name_leads_to_the_account_in_any_spelling() {
+        let mut alice = account("alice", None, None);
+        alice.dn = Some("UID=alice, OU=People, DC=example".into());
+        let name = LoginName::of_dn("userid=Alice,ou=people,dc=EXAMPLE").unwrap();
+        assert!(alice.login_keys(&corp()).contains(name.key()));
+        assert_eq!(name.given(), "userid=Alice,ou=people,dc=EXAMPLE");
+        assert!(LoginName::of_dn("alice").is_err());
     }
 
     #[test]

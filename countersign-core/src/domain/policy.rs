@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::attempt::ListenerKind;
+
 /// All settings of the validator.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
@@ -16,6 +18,8 @@ pub struct Policy {
     pub challenge: ChallengePolicy,
     /// OTPs that are sent to the user.
     pub delivery: DeliveryPolicy,
+    /// Static passwords.
+    pub password: PasswordPolicy,
 }
 
 /// A setting that no site can mean.
@@ -121,8 +125,9 @@ impl Default for HotpPolicy {
 }
 
 impl HotpPolicy {
-    pub(super) fn bounded_look_ahead(&self) -> u64 {
-        self.look_ahead.min(WINDOW_LIMIT).into()
+    /// That of a token's own parameters, if they name one.
+    pub(super) fn bounded_look_ahead(&self, own: Option<u32>) -> u64 {
+        own.unwrap_or(self.look_ahead).min(WINDOW_LIMIT).into()
     }
 
     pub(super) fn bounded_resync_window(&self) -> u64 {
@@ -147,8 +152,9 @@ impl Default for TotpPolicy {
 }
 
 impl TotpPolicy {
-    pub(super) fn bounded_window(&self) -> u64 {
-        self.window.min(WINDOW_LIMIT).into()
+    /// That of a token's own parameters, if they name one.
+    pub(super) fn bounded_window(&self, own: Option<u32>) -> u64 {
+        own.unwrap_or(self.window).min(WINDOW_LIMIT).into()
     }
 
     pub(super) fn bounded_resync_window(&self) -> u32 {
@@ -220,6 +226,15 @@ impl Default for DeliveryPolicy {
     }
 }
 
+/// Settings for static passwords, where the store keeps them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct PasswordPolicy {
+    /// The listeners at which the OTP is enough, because something else stands for the
+    /// password there: a machine certificate, a second question of the gateway.
+    pub otp_alone: Vec<ListenerKind>,
+}
+
 /// The widest look-ahead, and the widest window before and after a time step.
 pub const WINDOW_LIMIT: u32 = 100;
 
@@ -244,7 +259,7 @@ mod tests {
         policy.totp.window = 101;
         let message = policy.check().unwrap_err().to_string();
         assert_eq!(message, "totp.window = 101 is too wide; 100 at most");
-        assert_eq!(policy.totp.bounded_window(), 100);
+        assert_eq!(policy.totp.bounded_window(None), 100);
     }
 
     #[test]

@@ -129,7 +129,8 @@ impl Expectation {
         let secret = holding.secret.as_ref()?.expose_bytes();
         match &holding.token.kind {
             TokenKind::Hotp { algorithm, digits } => {
-                let ahead = policy.hotp.bounded_look_ahead();
+                let ahead = holding.parameters.look_ahead;
+                let ahead = policy.hotp.bounded_look_ahead(ahead);
                 let far_ahead = ahead + policy.hotp.bounded_resync_window();
                 Some(Self {
                     key: HotpKey::new(*algorithm, secret),
@@ -141,7 +142,7 @@ impl Expectation {
                 })
             }
             TokenKind::Totp { algorithm, digits, period } => {
-                let window = policy.totp.bounded_window();
+                let window = policy.totp.bounded_window(holding.parameters.window);
                 let drift_limit = policy.totp.bounded_resync_window();
                 let clock = TokenClock { step: time_step(now.0, *period), drift_limit };
                 let far = window + u64::from(drift_limit);

@@ -3,6 +3,8 @@
 use super::{
     account::Account,
     counter::{FailureCounter, TokenCounter},
+    parameters::Parameters,
+    password::PasswordHash,
     token::Token,
 };
 use crate::secret::Secret;
@@ -19,6 +21,8 @@ pub struct Subject<S> {
     pub failures: FailureCounter,
     /// The tokens assigned to it.
     pub tokens: Vec<Holding<S>>,
+    /// The hashes of its static password; `None` if the store keeps no passwords.
+    pub password: Option<Vec<PasswordHash>>,
 }
 
 /// One token of a subject.
@@ -30,6 +34,8 @@ pub struct Holding<S> {
     pub counter: TokenCounter,
     /// Its shared secret; `None` for a remote token.
     pub secret: Option<S>,
+    /// What it shares with others of its group.
+    pub parameters: Parameters,
 }
 
 /// A shared secret in clear.
@@ -46,10 +52,11 @@ impl<S> Subject<S> {
         mut open: impl FnMut(&Token, S) -> Result<T, E>,
     ) -> Result<Subject<T>, E> {
         let mut tokens = Vec::with_capacity(self.tokens.len());
-        for Holding { token, counter, secret } in self.tokens {
+        for Holding { token, counter, secret, parameters } in self.tokens {
             let secret = secret.map(|sealed| open(&token, sealed)).transpose()?;
-            tokens.push(Holding { token, counter, secret });
+            tokens.push(Holding { token, counter, secret, parameters });
         }
-        Ok(Subject { account: self.account, failures: self.failures, tokens })
+        let Self { account, failures, password, .. } = self;
+        Ok(Subject { account, failures, tokens, password })
     }
 }

@@ -23,6 +23,9 @@ pub struct Token {
     pub accounts: Vec<AccountId>,
     /// How its passcodes come about.
     pub kind: TokenKind,
+    /// The OATH token identifier, typed before the OTP; a device types both in one touch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identifier: Option<String>,
     /// The hash of the PIN in front of the OTP (PHC string), if a PIN is asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pin: Option<PinHash>,
@@ -48,11 +51,24 @@ impl Token {
             owner: None,
             accounts: Vec::new(),
             kind,
+            identifier: None,
             pin: None,
             indicators: Vec::new(),
             disabled: false,
             validity: Validity::default(),
         }
+    }
+
+    /// How many octets of a passcode are the identifier and the OTP; none of a remote token.
+    #[must_use]
+    pub fn passcode_tail(&self) -> usize {
+        let digits = match &self.kind {
+            TokenKind::Hotp { digits, .. }
+            | TokenKind::Totp { digits, .. }
+            | TokenKind::Delivered { digits, .. } => digits.length(),
+            TokenKind::Remote { .. } => return 0,
+        };
+        self.identifier.as_ref().map_or(0, String::len) + digits
     }
 
     /// Whether it may be used at this moment.

@@ -6,7 +6,7 @@
 //!
 //! Rules that are not obvious:
 //!
-//! * An OTP that was right is spent, also behind a wrong PIN. Otherwise whoever
+//! * An OTP that was right is spent, also behind a wrong PIN or password. Otherwise whoever
 //!   saw one OTP could guess PINs with it until the next was used.
 //! * A spent OTP is refused whatever PIN stands before it, and is not counted as
 //!   a failure: it is mostly a double click, it tells a guesser nothing, and
@@ -22,6 +22,10 @@
 //! * A challenge neither counts as a failure nor takes failures back, but for the one
 //!   that asks for the next OTP, which is a failure.
 
+use self::{
+    examine::{Finding, examine},
+    first_factor::FirstFactor,
+};
 use super::{
     account::{Account, Authentication, Standing},
     attempt::Attempt,
@@ -29,6 +33,7 @@ use super::{
     counter::{Change, FailureCounter, Move},
     id::TokenId,
     lockout::{self, Gate},
+    password::PasswordHash,
     policy::{LockoutPolicy, Policy},
     receipt::Stamp,
     subject::{ClearSecret, Holding, Subject},
@@ -36,14 +41,16 @@ use super::{
     token::{PinHash, TokenKind},
     verdict::{Decision, Outcome, Question, Reason, Resume, Verdict},
 };
-use examine::{Finding, examine};
 
 mod examine;
+mod first_factor;
 
 /// Checks a typed PIN against the hash kept of it. Slow on purpose.
 pub trait PinCheck {
     /// Whether `pin` is the one that `hash` was made of.
     fn matches(&self, hash: &PinHash, pin: &[u8]) -> bool;
+    /// Whether `password` is the static password that `hash` was made of, if it is a hash.
+    fn password_matches(&self, hash: &PasswordHash, password: &[u8]) -> bool;
 }
 
 /// Decides about an attempt on a subject.
@@ -54,6 +61,9 @@ pub fn decide(
     pins: &dyn PinCheck,
 ) -> Decision {
     let now = attempt.at;
+    if subject.tokens.is_empty() && attempt.terms.may_decline {
+        return declined(subject);
+    }
     if let Some(reason) = bar(&subject.account, now) {
         return refused(subject, reason, subject.failures);
     }
@@ -65,7 +75,8 @@ pub fn decide(
     }
     let is_retry = is_retry_of(subject.failures.receipt, attempt);
     let anchored = lockout::anchored(subject.failures, now);
-    match lockout::gate(subject.failures, &policy.lockout, now) {
+    let lockout = lockout_of(subject, &policy.lockout);
+    match lockout::gate(subject.failures, &lockout, now) {
         Gate::Open => {}
         Gate::Throttled { .. } | Gate::LockedOut { .. } if is_retry => {}
         Gate::Throttled { .. } => return refused(subject, Reason::Throttled, anchored),
@@ -75,8 +86,9 @@ pub fn decide(
         Ok(usable) => usable,
         Err(reason) => return refused(subject, reason, subject.failures),
     };
+    let first = FirstFactor::new(subject, attempt, policy, pins);
     let findings: Vec<_> =
-        usable.iter().filter_map(|holding| examine(holding, attempt, policy, pins)).collect();
+        usable.iter().filter_map(|holding| examine(holding, attempt, policy, &first)).collect();
     let finding = strongest(&findings);
     if let (None, Some(remote)) = (finding, remote(&usable, attempt)) {
         return remote;
@@ -87,7 +99,7 @@ pub fn decide(
     }
     let failures = match is_retry {
         true => subject.failures,
-        false => failures_after(reason, subject.failures, &policy.lockout, attempt),
+        false => failures_after(reason, subject.failures, &lockout, attempt),
     };
     settled(subject, finding, change(subject, failures, carried_out(&findings)), attempt, policy)
 }
@@ -105,9 +117,26 @@ pub fn upstream_change<S>(
     let to = match (token, outcome) {
         (Some(_), Outcome::Accepted) => lockout::after_success(subject.failures),
         (Some(_), Outcome::Rejected) => lockout::after_failure(subject.failures, policy, now),
-        (Some(_), Outcome::Challenged | Outcome::Unavailable) | (None, _) => subject.failures,
+        (Some(_), Outcome::Challenged | Outcome::Unavailable | Outcome::Declined) | (None, _) => {
+            subject.failures
+        }
     };
     change(subject, to, std::iter::empty())
+}
+
+/// Whoever decides about accounts without a token decides about this one, switched off or not.
+fn declined(subject: &Subject<ClearSecret>) -> Decision {
+    let account = Some(subject.account.id);
+    let verdict =
+        Verdict { outcome: Outcome::Declined, reason: Reason::NoToken, account, token: None };
+    Decision::Settled { verdict, change: Change::default(), next: None, delivery: None }
+}
+
+/// The site's rules, as strict as the strictest of the account's tokens wants them.
+fn lockout_of<S>(subject: &Subject<S>, site: &LockoutPolicy) -> LockoutPolicy {
+    let limits = subject.tokens.iter().filter_map(|holding| holding.parameters.throttle_after);
+    let throttle_after = limits.min().unwrap_or(site.throttle_after);
+    LockoutPolicy { throttle_after, ..site.clone() }
 }
 
 /// Why the account may not be used at all.
@@ -149,7 +178,9 @@ fn usable<'a>(
 fn is_usable(holding: &Holding<ClearSecret>, now: UnixTime) -> bool {
     let can_decide =
         holding.secret.is_some() || matches!(holding.token.kind, TokenKind::Remote { .. });
-    can_decide && holding.token.is_usable(now)
+    let is_used_up = matches!(holding.token.kind, TokenKind::Hotp { .. })
+        && holding.parameters.max_uses.is_some_and(|max| holding.counter.next >= max);
+    can_decide && !is_used_up && holding.token.is_usable(now)
 }
 
 /// The question for the upstream of the first remote token, or of the one that challenged.
@@ -189,13 +220,14 @@ fn ask(
 /// The finding that decides, unless no token knows the passcode: acceptance
 /// first; among equal ones the first token.
 fn strongest(findings: &[Finding]) -> Option<&Finding> {
-    const ORDER: [Reason; 8] = [
+    const ORDER: [Reason; 9] = [
         Reason::PasscodeCorrect,
         Reason::Resynchronised,
         Reason::Repeated,
         Reason::OtpSent,
         Reason::PinRight,
         Reason::WrongPin,
+        Reason::WrongPassword,
         Reason::Replayed,
         Reason::OutOfStep,
     ];
@@ -269,7 +301,7 @@ fn settled(
     let verdict = Verdict { outcome, reason, account: Some(subject.account.id), token };
     let next = match outcome {
         Outcome::Challenged => token.map(|token| Prior::PinRight(vec![token]).into()),
-        Outcome::Accepted | Outcome::Rejected | Outcome::Unavailable => None,
+        Outcome::Accepted | Outcome::Rejected | Outcome::Unavailable | Outcome::Declined => None,
     };
     let delivery = finding.and_then(|finding| finding.delivery.clone()).map(Box::new);
     Decision::Settled { verdict, change, next, delivery }

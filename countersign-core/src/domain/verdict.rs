@@ -21,6 +21,9 @@ pub enum Outcome {
     Challenged,
     /// No decision could be made; the passcode may be tried again later.
     Unavailable,
+    /// Nothing to decide about here: the account has no token, and somebody else decides
+    /// about it ([`Terms::may_decline`](super::attempt::Terms::may_decline)).
+    Declined,
 }
 
 /// Why it was decided so; for the audit and the administrator, never for the peer.
@@ -43,12 +46,14 @@ pub enum Reason {
     AccountExpired,
     /// The account has no token at all.
     NoToken,
-    /// Every token of the account is disabled, expired or not yet valid.
+    /// Every token of the account is disabled, expired, not yet valid or used up.
     NoUsableToken,
     /// No token of the account expects this passcode.
     WrongPasscode,
     /// The OTP was right, the PIN in front of it was not.
     WrongPin,
+    /// The OTP was right, the static password in front of it was not.
+    WrongPassword,
     /// The OTP was right once, and is spent.
     Replayed,
     /// The OTP lies beyond the look-ahead window; the one that follows it would resynchronise.

@@ -33,6 +33,7 @@ use countersign_core::{
         account::Account,
         id::{AccountId, TokenId},
         name::Site,
+        password::PasswordHash,
         policy::Policy,
         time::UnixTime,
         token::{PinHash, Token, TokenKind},
@@ -371,6 +372,10 @@ struct NoPins;
 
 impl PinCheck for NoPins {
     fn matches(&self, _: &PinHash, _: &[u8]) -> bool {
+        false
+    }
+
+    fn password_matches(&self, _: &PasswordHash, _: &[u8]) -> bool {
         false
     }
 }

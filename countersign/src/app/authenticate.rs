@@ -10,8 +10,9 @@ use countersign_core::domain::{
     event::{Event, What},
     id::AccountId,
     name::LoginName,
+    parameters::{Parameters, Wording},
     policy::Policy,
-    subject::{ClearSecret, Subject},
+    subject::{ClearSecret, Holding, Subject},
     token::Token,
     validate::{PinCheck, decide},
     verdict::{Decision, Outcome, Reason, Verdict},
@@ -80,6 +81,8 @@ pub struct Answer {
     pub challenge: Option<Box<Challenge>>,
     /// With [`Outcome::Accepted`]: who was let in, and by what.
     pub accepted: Option<Box<Accepted>>,
+    /// What the parameters of the token want the peer to be told, if anything.
+    pub wording: Option<Box<Wording>>,
 }
 
 /// Who was let in, and by what.
@@ -89,6 +92,8 @@ pub struct Accepted {
     pub account: Account,
     /// The token, unless an upstream decided for the whole account.
     pub token: Option<Token>,
+    /// How many octets of the passcode stand before token identifier and OTP.
+    pub password_length: usize,
 }
 
 impl Authenticator {
@@ -131,20 +136,19 @@ impl Authenticator {
         for _ in 0..MAX_ROUNDS {
             let sealed = match self.store.find(attempt.login.key()).await {
                 Ok(Some(sealed)) => sealed,
-                Ok(None) => return verdict(Outcome::Rejected, Reason::UnknownAccount, None).into(),
+                Ok(None) => return unknown(attempt).into(),
                 Err(error) => return store_failed(&error, account).into(),
             };
             account = Some(sealed.account.id);
             let Some(subject) = self.open(sealed) else {
                 return verdict(Outcome::Unavailable, Reason::SecretUnreadable, account).into();
             };
-            let (subject, decision) =
-                if subject.tokens.iter().all(|holding| holding.token.pin.is_none()) {
-                    let decision = decide(&subject, attempt, &self.policy, &*self.pins);
-                    (subject, decision)
-                } else {
-                    Box::pin(self.decide_with_pins(subject, attempt)).await
-                };
+            let (subject, decision) = if has_nothing_slow(&subject) {
+                let decision = decide(&subject, attempt, &self.policy, &*self.pins);
+                (subject, decision)
+            } else {
+                Box::pin(self.decide_with_pins(subject, attempt)).await
+            };
             // What few attempts need is boxed, for it would make every attempt larger.
             let (verdict, change, next, delivery) = match decision {
                 Decision::Settled { verdict, change, next, delivery } => {
@@ -166,9 +170,12 @@ impl Authenticator {
                 }
             }
             if let Some((delivery, change)) = sending {
-                return Box::pin(self.deliver(&delivery, change, verdict, next, subject)).await;
+                let sent = self.deliver(&delivery, change, verdict, &subject.account);
+                if let Some(unsent) = Box::pin(sent).await {
+                    return unsent;
+                }
             }
-            return answer(verdict, next, subject);
+            return answer(verdict, next, subject, attempt);
         }
         verdict(Outcome::Unavailable, Reason::Contention, account).into()
     }
@@ -207,11 +214,21 @@ impl Others {
 
 impl From<Verdict> for Answer {
     fn from(verdict: Verdict) -> Self {
-        Self { verdict, challenge: None, accepted: None }
+        Self { verdict, challenge: None, accepted: None, wording: None }
     }
 }
 
-fn answer(verdict: Verdict, next: Option<Box<Prior>>, subject: Subject<ClearSecret>) -> Answer {
+/// Whether no PIN and no password has to be hashed.
+fn has_nothing_slow(subject: &Subject<ClearSecret>) -> bool {
+    subject.password.is_none() && subject.tokens.iter().all(|holding| holding.token.pin.is_none())
+}
+
+fn answer(
+    verdict: Verdict,
+    next: Option<Box<Prior>>,
+    subject: Subject<ClearSecret>,
+    attempt: &Attempt,
+) -> Answer {
     let challenge = next.map(|prior| {
         let prompt = if verdict.reason == Reason::OutOfStep {
             Prompt::NextOtp
@@ -222,18 +239,41 @@ fn answer(verdict: Verdict, next: Option<Box<Prior>>, subject: Subject<ClearSecr
         };
         Box::new(Challenge { prompt, prior: *prior })
     });
-    let accepted = (verdict.outcome == Outcome::Accepted).then(|| accepted(verdict, subject));
-    Answer { verdict, challenge, accepted }
+    let wording = wording(verdict, &subject);
+    let accepted =
+        (verdict.outcome == Outcome::Accepted).then(|| accepted(verdict, subject, attempt));
+    Answer { verdict, challenge, accepted, wording }
 }
 
-fn accepted(verdict: Verdict, subject: Subject<ClearSecret>) -> Box<Accepted> {
+/// What the token that decided wants the peer to be told, or if none did, the first one. So a
+/// refusal says the same whatever was wrong.
+fn wording(verdict: Verdict, subject: &Subject<ClearSecret>) -> Option<Box<Wording>> {
+    let is_deciding = |holding: &&Holding<_>| Some(holding.token.id) == verdict.token;
+    let deciding = subject.tokens.iter().find(is_deciding).or(subject.tokens.first())?;
+    let Parameters { success, failure, .. } = &deciding.parameters;
+    let wording = match verdict.outcome {
+        Outcome::Accepted => success,
+        Outcome::Rejected => failure,
+        Outcome::Challenged | Outcome::Unavailable | Outcome::Declined => return None,
+    };
+    (*wording != Wording::default()).then(|| wording.clone().into())
+}
+
+fn accepted(verdict: Verdict, subject: Subject<ClearSecret>, attempt: &Attempt) -> Box<Accepted> {
     let mut tokens = subject.tokens.into_iter().map(|holding| holding.token);
     let token = tokens.find(|token| Some(token.id) == verdict.token);
-    Accepted { account: subject.account, token }.into()
+    let tail = token.as_ref().map_or(0, Token::passcode_tail);
+    let password_length = attempt.passcode.expose_bytes().len().saturating_sub(tail);
+    Accepted { account: subject.account, token, password_length }.into()
 }
 
 fn verdict(outcome: Outcome, reason: Reason, account: Option<AccountId>) -> Verdict {
     Verdict { outcome, reason, account, token: None }
+}
+
+fn unknown(attempt: &Attempt) -> Verdict {
+    let outcome = if attempt.terms.may_decline { Outcome::Declined } else { Outcome::Rejected };
+    verdict(outcome, Reason::UnknownAccount, None)
 }
 
 fn store_failed(error: &StoreError, account: Option<AccountId>) -> Verdict {

@@ -144,7 +144,7 @@ impl Countersigner {
         let response = match verdict.outcome {
             Outcome::Accepted if verdict.account == Some(checked.account()) => return Ok(()),
             Outcome::Accepted => return Err(other("3", &"the name moved to another account")),
-            Outcome::Rejected => SignCertResponse::AuthenticationError,
+            Outcome::Rejected | Outcome::Declined => SignCertResponse::AuthenticationError,
             Outcome::Challenged => SignCertResponse::ChallengeResponseRequired,
             Outcome::Unavailable => SignCertResponse::OtherError,
         };

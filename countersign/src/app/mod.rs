@@ -3,6 +3,7 @@
 pub mod accounting;
 pub mod admin;
 pub mod authenticate;
+pub mod bind;
 pub mod command;
 pub mod countersign;
 pub mod examine;

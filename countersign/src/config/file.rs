@@ -8,14 +8,20 @@ use std::{collections::BTreeMap, net::SocketAddr, num::NonZeroU32, path::PathBuf
 use countersign_core::{
     domain::{
         name::Site,
-        policy::{ChallengePolicy, DeliveryPolicy, HotpPolicy, LockoutPolicy, TotpPolicy},
+        policy::{
+            ChallengePolicy, DeliveryPolicy, HotpPolicy, LockoutPolicy, PasswordPolicy, TotpPolicy,
+        },
     },
     pki::profile::{ProfileConfig, Span},
 };
 use der::asn1::ObjectIdentifier;
 use serde::{Deserialize, Deserializer};
 
-use super::{delivery::DeliveryFile, radius_file::RadiusFile, upstream::UpstreamFile};
+use super::{
+    back_sock::BackSockFile, bind_proxy::BindProxyFile, delivery::DeliveryFile,
+    directory::DirectoryFile, ldap_proxy::LdapProxyFile, radius_file::RadiusFile,
+    upstream::UpstreamFile,
+};
 use crate::signer::file::KeySpec;
 
 /// The whole file.
@@ -47,6 +53,14 @@ pub struct ConfigFile {
     /// How OTPs reach their users, by name.
     #[serde(default)]
     pub delivery: BTreeMap<String, DeliveryFile>,
+    /// The LDAP store.
+    pub directory: Option<DirectoryFile>,
+    /// The listener for slapd's overlay `sock`.
+    pub back_sock: Option<BackSockFile>,
+    /// Whom a read-only consumer asks.
+    pub bind_proxy: Option<BindProxyFile>,
+    /// The listener that is an LDAP proxy.
+    pub ldap_proxy: Option<LdapProxyFile>,
     /// What requests for logon certificates must be like.
     #[serde(default)]
     pub request: RequestFile,
@@ -118,7 +132,9 @@ pub struct PolicyFile {
     pub challenge: ChallengeFile,
     /// `[policy.delivery]`
     pub delivery: DeliveryPolicyFile,
-    /// How many PINs may be hashed at once.
+    /// `[policy.password]`
+    pub password: PasswordPolicy,
+    /// How many PINs and passwords may be hashed at once.
     pub pin_checks: Option<usize>,
 }
 

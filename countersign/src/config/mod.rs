@@ -19,24 +19,33 @@ use countersign_core::{
 };
 
 use self::{
+    back_sock::{BackSockSettings, check_back_sock},
+    bind_proxy::{BindProxySettings, check_bind_proxy},
     delivery::{DeliverySettings, check_delivery},
+    directory::{DirectorySettings, check_directory},
     file::{
         CaFile, ConfigFile, EstFile, HttpFile, LogFile, OtpceFile, PolicyFile, RaFile, RequestFile,
         TlsFile,
     },
+    ldap_proxy::{LdapProxySettings, check_ldap_proxy},
     radius::RadiusSettings,
     radius_file::check_radius,
     upstream::{UpstreamSettings, check_upstream},
 };
 use crate::signer::file::KeySpec;
 
+pub mod back_sock;
+pub mod bind_proxy;
 pub mod delivery;
 mod dictionary;
+pub mod directory;
 pub mod file;
+pub mod ldap_proxy;
 pub mod radius;
 pub mod radius_file;
 pub mod reply;
 mod secret;
+pub mod socket;
 pub mod template;
 #[cfg(test)]
 mod tests;
@@ -69,6 +78,14 @@ pub struct Config {
     pub upstreams: Vec<UpstreamSettings>,
     /// How OTPs reach their users.
     pub deliveries: Vec<DeliverySettings>,
+    /// The LDAP store.
+    pub directory: Option<DirectorySettings>,
+    /// The listener for slapd's overlay `sock`.
+    pub back_sock: Option<BackSockSettings>,
+    /// Whom a read-only consumer asks.
+    pub bind_proxy: Option<BindProxySettings>,
+    /// The listener that is an LDAP proxy.
+    pub ldap_proxy: Option<LdapProxySettings>,
     /// What requests for logon certificates must be like.
     pub request: RequestFile,
     /// The MS-OTPCE listener.
@@ -202,6 +219,10 @@ fn check(file: ConfigFile, path: &Path, base: &Path) -> Result<Config, Wrong> {
             .into_iter()
             .map(|(name, upstream)| check_upstream(name, upstream, base))
             .collect::<Result<_, _>>()?,
+        directory: file.directory.map(|directory| check_directory(directory, base)).transpose()?,
+        back_sock: file.back_sock.map(|back_sock| check_back_sock(back_sock, base)).transpose()?,
+        bind_proxy: file.bind_proxy.map(|proxy| check_bind_proxy(proxy, base)).transpose()?,
+        ldap_proxy: file.ldap_proxy.map(|proxy| check_ldap_proxy(proxy, base)).transpose()?,
         request: file.request,
         otpce: file.otpce.map(|otpce| check_otpce(otpce, base)).transpose()?,
         ra: file.ra.map(|ra| check_ra(ra, base)).transpose()?,
@@ -227,8 +248,14 @@ fn check_sections(config: &Config) -> Result<(), Wrong> {
     if config.est.is_some() && config.ca.is_none() {
         return wrong("est", "it needs [ca], the embedded CA whose certificates it hands out");
     }
-    if config.radius.is_none() && config.otpce.is_none() && config.est.is_none() {
-        return wrong("radius", "there is no listener at all; add [radius], [otpce] or [est]");
+    let is_ldap = config.back_sock.is_some() || config.ldap_proxy.is_some();
+    if config.radius.is_none() && config.otpce.is_none() && config.est.is_none() && !is_ldap {
+        let cause = "there is no listener at all; \
+                     add [radius], [otpce], [est], [back-sock] or [ldap-proxy]";
+        return wrong("radius", cause);
+    }
+    if config.bind_proxy.is_some() && config.back_sock.is_none() {
+        return wrong("bind-proxy", "it needs [back-sock], by which slapd asks");
     }
     if let Some(radius) = &config.radius {
         check_routes(radius, &config.upstreams)?;
@@ -272,7 +299,8 @@ fn check_policy(file: PolicyFile) -> Result<(Policy, usize), Wrong> {
         words: file.delivery.words,
     };
     let pin_checks = file.pin_checks.unwrap_or(DEFAULT_PIN_CHECKS);
-    let policy = Policy { hotp: file.hotp, totp: file.totp, lockout, challenge, delivery };
+    let PolicyFile { hotp, totp, password, .. } = file;
+    let policy = Policy { hotp, totp, lockout, challenge, delivery, password };
     policy.check().or_else(|error| wrong_policy(&error))?;
     Ok((policy, pin_checks))
 }

@@ -1,6 +1,6 @@
 //! The RADIUS listener, as checked. [`super::radius_file`] is how it is written.
 
-use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, sync::Arc, time::Duration};
+use std::{net::SocketAddr, num::NonZeroU32, sync::Arc, time::Duration};
 
 use countersign_core::secret::Secret;
 use ipnet::IpNet;
@@ -8,6 +8,7 @@ use ipnet::IpNet;
 use super::{
     file::TlsFile,
     reply::ReplyRule,
+    socket::SocketSettings,
     upstream::{ProbeUser, Radius11},
 };
 
@@ -96,19 +97,6 @@ pub enum Source {
     Certificate(String),
     /// Through a UNIX stream socket.
     Socket(SocketSettings),
-}
-
-/// A UNIX stream socket.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SocketSettings {
-    /// Its path.
-    pub path: PathBuf,
-    /// Its mode.
-    pub mode: u32,
-    /// Its group, by number; that of the daemon if absent.
-    pub group: Option<u32>,
-    /// The users who may connect, by number; root and the daemon's user if empty.
-    pub users: Vec<u32>,
 }
 
 /// What becomes of names in a realm.

@@ -19,13 +19,11 @@ use super::{
     dictionary::load_dictionary,
     duration,
     file::TlsFile,
-    radius::{
-        ClientSettings, RadSecSettings, RadiusRules, RadiusSettings, RealmSettings, SocketSettings,
-        Source,
-    },
+    radius::{ClientSettings, RadSecSettings, RadiusRules, RadiusSettings, RealmSettings, Source},
     reply::{ReplyFile, check_replies},
     resolve_tls,
     secret::{octets, secret, shared_secret},
+    socket::{SocketFile, check_socket},
     upstream::{ProbeFile, ProbeUser, Radius11},
     wrong,
 };
@@ -267,6 +265,14 @@ fn check_client(
     })
 }
 
+fn socket_file(file: &ClientFile) -> SocketFile<'_> {
+    SocketFile {
+        mode: file.socket_mode.as_deref(),
+        group: file.socket_group.as_deref(),
+        users: &file.socket_users,
+    }
+}
+
 fn check_source(key: &str, file: &ClientFile, base: &Path) -> Result<Source, Wrong> {
     let socket_keys =
         file.socket_mode.is_some() || file.socket_group.is_some() || !file.socket_users.is_empty();
@@ -276,44 +282,11 @@ fn check_source(key: &str, file: &ClientFile, base: &Path) -> Result<Source, Wro
     match (file.address, &file.tls_name, &file.socket) {
         (Some(network), None, None) => Ok(Source::Network(network)),
         (None, Some(name), None) => Ok(Source::Certificate(name.to_lowercase())),
-        (None, None, Some(path)) => check_socket(key, file, base.join(path)).map(Source::Socket),
+        (None, None, Some(path)) => {
+            check_socket(key, &socket_file(file), base.join(path)).map(Source::Socket)
+        }
         _ => wrong(key, "give exactly one of address, tls-name and socket"),
     }
-}
-
-fn check_socket(key: &str, file: &ClientFile, path: PathBuf) -> Result<SocketSettings, Wrong> {
-    if path.as_os_str().len() > MAX_SOCKET_PATH {
-        let cause =
-            format!("the path is longer than {MAX_SOCKET_PATH} octets, which no socket has");
-        return wrong(format!("{key}.socket"), cause);
-    }
-    let mode = file.socket_mode.as_deref().unwrap_or("0600");
-    let Some(mode) = u32::from_str_radix(mode, 8).ok().filter(|mode| *mode <= 0o777) else {
-        return wrong(
-            format!("{key}.socket-mode"),
-            format!("{mode:?} is no mode such as \"0660\""),
-        );
-    };
-    let group = file.socket_group.as_deref().map(|name| group_id(key, name)).transpose()?;
-    let users =
-        file.socket_users.iter().map(|name| user_id(key, name)).collect::<Result<_, _>>()?;
-    Ok(SocketSettings { path, mode, group, users })
-}
-
-fn user_id(key: &str, name: &str) -> Result<u32, Wrong> {
-    let found = nix::unistd::User::from_name(name).ok().flatten().map(|user| user.uid.as_raw());
-    found.or_else(|| name.parse().ok()).map_or_else(
-        || wrong(format!("{key}.socket-users"), format!("this machine has no user {name:?}")),
-        Ok,
-    )
-}
-
-fn group_id(key: &str, name: &str) -> Result<u32, Wrong> {
-    let found = nix::unistd::Group::from_name(name).ok().flatten().map(|group| group.gid.as_raw());
-    found.or_else(|| name.parse().ok()).map_or_else(
-        || wrong(format!("{key}.socket-group"), format!("this machine has no group {name:?}")),
-        Ok,
-    )
 }
 
 /// Over TLS it is fixed (RFC 6614 §2.3), on a UNIX socket the path protects.
@@ -352,5 +325,3 @@ pub const RADSEC_SECRET: &[u8] = b"radsec";
 const KDC_DEADLINE: Duration = Duration::from_secs(4);
 /// Seconds.
 const MAX_GRACE: u32 = 10;
-/// Octets; one less than the system has room for.
-const MAX_SOCKET_PATH: usize = 107;

@@ -22,7 +22,8 @@ use crate::{
     },
     config::{
         Config,
-        radius::{RadiusSettings, SocketSettings},
+        radius::RadiusSettings,
+        socket::SocketSettings,
         upstream::{Radius11, UpstreamSettings},
     },
     listener::{

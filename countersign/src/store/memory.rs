@@ -11,6 +11,7 @@ use countersign_core::domain::{
     counter::{Change, FailureCounter, TokenCounter},
     id::{AccountId, PersonId, TokenId},
     name::{LoginKey, Site},
+    parameters::Parameters,
     subject::{Holding, Subject},
     time::UnixTime,
     token::Token,
@@ -171,10 +172,11 @@ impl State {
             token: token.clone(),
             counter: self.counters.get(&token.id).copied().unwrap_or_default(),
             secret: secret.clone(),
+            parameters: Parameters::default(),
         });
         let tokens = tokens.collect();
         let failures = self.failures.get(&account.id).copied().unwrap_or_default();
-        Some(Subject { account, failures, tokens })
+        Some(Subject { account, failures, tokens, password: None })
     }
 
     fn commit(&mut self, change: &Change) -> Committed {

@@ -1,6 +1,6 @@
 //! What a passcode is to one token, and where that moves its counter.
 
-use super::{PinCheck, is_acceptance, is_retry_of, stamp};
+use super::{first_factor::FirstFactor, is_acceptance, is_retry_of, stamp};
 use crate::domain::{
     attempt::Attempt,
     challenge::Prior,
@@ -9,7 +9,7 @@ use crate::domain::{
     policy::Policy,
     step::{self, Expectation, Sighting},
     subject::{ClearSecret, Holding},
-    token::TokenKind,
+    token::{Token, TokenKind},
     verdict::{Delivery, Reason},
 };
 
@@ -28,18 +28,19 @@ pub(super) fn examine(
     holding: &Holding<ClearSecret>,
     attempt: &Attempt,
     policy: &Policy,
-    pins: &dyn PinCheck,
+    first: &FirstFactor<'_>,
 ) -> Option<Finding> {
     let expectation = Expectation::new(holding, policy, attempt.at)?;
-    let factors = Factors::of(holding, attempt, pins, &expectation)?;
+    let factors = Factors::of(holding, attempt, first, &expectation)?;
     let from = holding.counter;
     let finding =
         |reason, to| Finding { token: holding.token.id, reason, from, to, delivery: None };
     let nothing = finding(Reason::WrongPasscode, at_rest(holding));
-    let seen = factors.otp.map(|otp| (otp, expectation.sight(otp, holding.token.pin.is_some())));
+    let thorough = first.is_asked(holding);
+    let seen = factors.otp.map(|otp| (otp, expectation.sight(otp, thorough)));
     let found = match seen {
-        Some((_, Sighting::Right { to, .. })) if !factors.pin_right => {
-            finding(Reason::WrongPin, to)
+        Some((_, Sighting::Right { to, .. })) if !factors.first_right => {
+            finding(first.when_wrong(), to)
         }
         Some((_, Sighting::Right { to, resynchronised })) => {
             let to = TokenCounter { receipt: stamp(attempt), ..to };
@@ -48,25 +49,26 @@ pub(super) fn examine(
             finding(reason, to)
         }
         Some((otp, Sighting::Spent))
-            if factors.pin_right
+            if factors.first_right
                 && expectation.was_last(otp)
                 && is_retry_of(from.receipt, attempt) =>
         {
             finding(Reason::Repeated, from)
         }
         Some((_, Sighting::Spent)) => finding(Reason::Replayed, at_rest(holding)),
-        Some((_, Sighting::Ahead { to })) if factors.pin_right => finding(Reason::OutOfStep, to),
+        Some((_, Sighting::Ahead { to })) if factors.first_right => finding(Reason::OutOfStep, to),
         Some((_, Sighting::Ahead { .. } | Sighting::Unknown)) | None => nothing,
     };
     if is_acceptance(found.reason) {
         return Some(found);
     }
-    Some(asked_for(holding, attempt, policy, pins).unwrap_or(found))
+    Some(asked_for(holding, attempt, policy, first).unwrap_or(found))
 }
 
-/// PIN and OTP as they were typed, in this round or in the one before.
+/// What stands before the OTP and the OTP, as they were typed, in this round or in the one
+/// before.
 struct Factors<'a> {
-    pin_right: bool,
+    first_right: bool,
     /// Nothing if the passcode does not even look like one of this token.
     otp: Option<&'a [u8]>,
 }
@@ -75,35 +77,51 @@ impl<'a> Factors<'a> {
     fn of(
         holding: &Holding<ClearSecret>,
         attempt: &'a Attempt,
-        pins: &dyn PinCheck,
+        first: &FirstFactor<'_>,
         expectation: &Expectation,
     ) -> Option<Self> {
         let passcode = attempt.passcode.expose_bytes();
-        let digits = expectation.digits().length();
-        let hash = match &attempt.terms.prior {
+        let tail = Tail { digits: expectation.digits().length(), token: &holding.token };
+        let is_asked = match &attempt.terms.prior {
             // Who types the PIN once more, does so rightly or not.
             Some(Prior::PinRight(tokens)) if tokens.contains(&holding.token.id) => {
-                holding.token.pin.as_ref().filter(|_| passcode.len() > digits)
+                first.is_asked(holding) && passcode.len() > tail.length()
             }
             Some(_) => return None,
-            None => holding.token.pin.as_ref(),
+            None => first.is_asked(holding),
         };
-        let Some((pin, otp)) = split(passcode, digits, hash.is_some()) else {
-            return Some(Self { pin_right: false, otp: None });
+        let Some((typed, otp)) = tail.split(passcode, is_asked) else {
+            return Some(Self { first_right: false, otp: None });
         };
-        // The PIN is checked whatever the OTP is, and the OTP whatever the PIN is,
-        // for the time of the answer must not tell which of them was wrong.
-        let pin_right = hash.is_none_or(|hash| pins.matches(hash, pin));
-        Some(Self { pin_right, otp: Some(otp) })
+        // The first factor is checked whatever the OTP is, and the OTP whatever the first
+        // factor is, for the time of the answer must not tell which of them was wrong.
+        let first_right = !is_asked || first.matches(holding, typed);
+        Some(Self { first_right, otp: Some(otp) })
     }
 }
 
-/// PIN and OTP of a passcode: the OTP is the last `digits` octets, the PIN what
-/// stands before it. A token without a PIN wants nothing to stand there.
-fn split(passcode: &[u8], digits: usize, has_pin: bool) -> Option<(&[u8], &[u8])> {
-    let (pin, otp) = passcode.split_at_checked(passcode.len().checked_sub(digits)?)?;
-    let well_formed = otp.iter().all(u8::is_ascii_digit) && (has_pin || pin.is_empty());
-    well_formed.then_some((pin, otp))
+/// What ends a passcode: the token's identifier, if it has one, and the OTP.
+struct Tail<'a> {
+    digits: usize,
+    token: &'a Token,
+}
+
+impl Tail<'_> {
+    fn length(&self) -> usize {
+        self.token.identifier.as_ref().map_or(0, String::len) + self.digits
+    }
+
+    /// What stands before, and the OTP. Where nothing is asked for, nothing may stand there.
+    fn split<'a>(&self, passcode: &'a [u8], is_asked: bool) -> Option<(&'a [u8], &'a [u8])> {
+        let (first, tail) =
+            passcode.split_at_checked(passcode.len().checked_sub(self.length())?)?;
+        let (identifier, otp) = tail.split_at_checked(tail.len().checked_sub(self.digits)?)?;
+        let expected = self.token.identifier.as_deref().unwrap_or_default();
+        let well_formed = otp.iter().all(u8::is_ascii_digit)
+            && identifier.eq_ignore_ascii_case(expected.as_bytes())
+            && (is_asked || first.is_empty());
+        well_formed.then_some((first, otp))
+    }
 }
 
 /// The counter of a token that was not shown the OTP it waits for: a resynchronisation ends.
@@ -123,19 +141,18 @@ fn asked_for(
     holding: &Holding<ClearSecret>,
     attempt: &Attempt,
     policy: &Policy,
-    pins: &dyn PinCheck,
+    first: &FirstFactor<'_>,
 ) -> Option<Finding> {
     if attempt.terms.prior.is_some() {
         return None;
     }
     let passcode = attempt.passcode.expose_bytes();
     let is_delivered = matches!(holding.token.kind, TokenKind::Delivered { .. });
-    let asked = match &holding.token.pin {
-        Some(hash) if is_delivered || policy.challenge.pin_first && attempt.terms.may_challenge => {
-            pins.matches(hash, passcode)
-        }
-        Some(_) => false,
-        None => is_delivered && (passcode.is_empty() || is_word(passcode, policy)),
+    let pin_first = policy.challenge.pin_first && attempt.terms.may_challenge;
+    let asked = match first.is_checked(holding) {
+        true if is_delivered || pin_first => first.matches(holding, passcode),
+        true => false,
+        false => is_delivered && (passcode.is_empty() || is_word(passcode, policy)),
     };
     asked.then(|| match is_delivered {
         true => deliver(holding, attempt, policy),

@@ -10,6 +10,7 @@ use crate::{
         counter::TokenCounter,
         id::{AccountId, CorrelationId},
         name::LoginName,
+        parameters::Parameters,
         receipt::Stamp,
         token::Token,
     },
@@ -17,6 +18,7 @@ use crate::{
     secret::Secret,
 };
 
+mod password;
 mod rounds;
 
 /// What somebody types.
@@ -48,12 +50,16 @@ fn otp(seed: &[u8], factor: u64) -> Vec<u8> {
     hotp(Algorithm::Sha1, seed, factor, Digits::SIX).as_bytes().to_vec()
 }
 
-/// A PIN's hash is the PIN.
+/// The hash of a PIN is the PIN, that of a password the password.
 struct PlainPins;
 
 impl PinCheck for PlainPins {
     fn matches(&self, hash: &PinHash, pin: &[u8]) -> bool {
         hash.0.as_bytes() == pin
+    }
+
+    fn password_matches(&self, hash: &PasswordHash, password: &[u8]) -> bool {
+        hash.0.expose_bytes() == password
     }
 }
 
@@ -68,7 +74,10 @@ impl Desk {
         let account = Account::new(ACCOUNT, "alice".into());
         let failures = FailureCounter::default();
         let tokens = tokens.into_iter().collect();
-        Self { subject: Subject { account, failures, tokens }, policy: Policy::default() }
+        Self {
+            subject: Subject { account, failures, tokens, password: None },
+            policy: Policy::default(),
+        }
     }
 
     fn decide(&self, at: u64, typed: Typed) -> Decision {
@@ -131,7 +140,8 @@ fn holding(id: u8, kind: TokenKind, seed: Option<&[u8]>, next: u64) -> Holding<C
         ..Token::new(TokenId::from_bytes([id; 16]), format!("token {id}"), kind)
     };
     let counter = TokenCounter { next, ..TokenCounter::default() };
-    Holding { token, counter, secret: seed.map(|seed| Secret::new(seed.to_vec())) }
+    let secret = seed.map(|seed| Secret::new(seed.to_vec()));
+    Holding { token, counter, secret, parameters: Parameters::default() }
 }
 
 fn event_token(next: u64) -> Holding<ClearSecret> {

@@ -55,7 +55,7 @@ impl Admin {
     }
 
     pub(super) async fn account_show(&self, name: &str) -> Result<AdminReply, AdminError> {
-        let Subject { account, failures, tokens } = self.subject(name).await?;
+        let Subject { account, failures, tokens, .. } = self.subject(name).await?;
         let owner = match account.person {
             Some(id) => self.parts.store.person(id).await?,
             None => None,

@@ -127,8 +127,7 @@ impl TokenView {
         accounts: Vec<AccountName>,
         counter: Option<TokenCounter>,
     ) -> Self {
-        let Token { id, label, owner, kind, pin, indicators, disabled, validity, accounts: _ } =
-            token;
+        let Token { id, label, owner, kind, pin, indicators, disabled, validity, .. } = token;
         let is_local = !matches!(kind, TokenKind::Remote { .. });
         let counter = counter.filter(|_| is_local).map(|counter| CounterView {
             next: counter.next,

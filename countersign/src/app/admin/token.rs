@@ -284,9 +284,9 @@ impl Admin {
     }
 
     fn open(&self, sealed: Holding<SealedSecret>) -> Result<Holding<ClearSecret>, AdminError> {
-        let Holding { token, counter, secret } = sealed;
+        let Holding { token, counter, secret, parameters } = sealed;
         let secret = secret.map(|sealed| self.parts.vault.open_secret(token.id, &sealed));
-        Ok(Holding { token, counter, secret: secret.transpose()? })
+        Ok(Holding { token, counter, secret: secret.transpose()?, parameters })
     }
 
     /// How far a resynchronisation looks, in words.

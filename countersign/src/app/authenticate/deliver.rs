@@ -8,14 +8,12 @@ use std::{
 
 use countersign_core::domain::{
     account::Account,
-    challenge::Prior,
     counter::{Change, Move, TokenCounter},
     id::TokenId,
-    subject::{ClearSecret, Subject},
     verdict::{Delivery, Outcome, Reason, Verdict},
 };
 
-use super::{Answer, Authenticator, answer};
+use super::{Answer, Authenticator};
 use crate::client::delivery::{DeliveryError, Message};
 
 /// Why an OTP did not leave.
@@ -31,18 +29,15 @@ enum Undelivered {
 
 impl Authenticator {
     /// Sends an OTP whose counter is in its place. If it does not leave, none is outstanding,
-    /// so that the user can ask again at once.
+    /// so that the user can ask again at once, and this is the answer.
     pub(super) async fn deliver(
         &self,
         delivery: &Delivery,
         change: Change,
         verdict: Verdict,
-        next: Option<Box<Prior>>,
-        subject: Subject<ClearSecret>,
-    ) -> Answer {
-        let Err(error) = self.send(delivery, &subject.account).await else {
-            return answer(verdict, next, subject);
-        };
+        account: &Account,
+    ) -> Option<Answer> {
+        let error = self.send(delivery, account).await.err()?;
         let (token, channel) = (delivery.token, &delivery.channel);
         if self.complaints.is_due(channel, Instant::now()) {
             tracing::error!(%token, channel, %error, "an OTP was not sent; more are at debug only");
@@ -53,7 +48,7 @@ impl Authenticator {
             tracing::error!(%error, "an OTP that was not sent is taken for one that was");
         }
         let (outcome, reason) = (Outcome::Unavailable, Reason::DeliveryFailed);
-        Verdict { outcome, reason, ..verdict }.into()
+        Some(Verdict { outcome, reason, ..verdict }.into())
     }
 
     async fn send(&self, delivery: &Delivery, account: &Account) -> Result<(), Undelivered> {

@@ -47,11 +47,12 @@ impl Authenticator {
             Err(Unsaid::Unavailable(verdict)) => return Some(verdict.into()),
         };
         let Word { mut verdict, challenge } = word;
-        let accepted = (verdict.outcome == Outcome::Accepted).then(|| accepted(verdict, subject));
+        let accepted =
+            (verdict.outcome == Outcome::Accepted).then(|| accepted(verdict, subject, attempt));
         if !is_first {
             verdict.reason = Reason::Repeated;
         }
-        Some(Answer { verdict, challenge, accepted })
+        Some(Answer { challenge, accepted, ..verdict.into() })
     }
 
     /// Counts a failure, asks, and takes the failure back if there was none. A guess at a
@@ -75,7 +76,7 @@ impl Authenticator {
         self.settle(verdict, counted, attempt).await;
         match verdict.outcome {
             Outcome::Unavailable => Err(Unsaid::Unavailable(verdict)),
-            Outcome::Accepted | Outcome::Rejected | Outcome::Challenged => {
+            Outcome::Accepted | Outcome::Rejected | Outcome::Challenged | Outcome::Declined => {
                 Ok(Word { verdict, challenge })
             }
         }
@@ -130,7 +131,7 @@ impl Authenticator {
         let result = match verdict.outcome {
             Outcome::Rejected => return,
             Outcome::Accepted => self.clear(verdict, attempt).await,
-            Outcome::Challenged | Outcome::Unavailable => {
+            Outcome::Challenged | Outcome::Unavailable | Outcome::Declined => {
                 self.store.commit(taken_back(counted)).await.map(drop)
             }
         };

@@ -146,7 +146,7 @@ mod tests {
     use super::*;
     use crate::{
         app::examine::{Finding, Grade},
-        config::{radius::SocketSettings, upstream::ProbeUser},
+        config::{socket::SocketSettings, upstream::ProbeUser},
     };
 
     fn client(network: &str) -> ClientSettings {

@@ -13,7 +13,8 @@ use ipnet::IpNet;
 
 use crate::config::{
     Config,
-    radius::{ClientSettings, RadiusSettings, RealmSettings, SocketSettings, Source},
+    radius::{ClientSettings, RadiusSettings, RealmSettings, Source},
+    socket::SocketSettings,
 };
 
 /// A client of the config from which a KDC may ask.

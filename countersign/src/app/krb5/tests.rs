@@ -24,7 +24,10 @@ use super::{
 };
 use crate::{
     app::admin::AccountView,
-    config::radius::{ClientSettings, RealmSettings, SocketSettings, Source},
+    config::{
+        radius::{ClientSettings, RealmSettings, Source},
+        socket::SocketSettings,
+    },
 };
 
 mod accounts;

@@ -59,7 +59,9 @@ fn decided<'a>(
                 .map(|challenge| (&counts.challenged, challenge))
                 .unwrap_or_else(|| (&counts.rejected, asked.reply_to.reject(secret))),
         ),
-        Outcome::Rejected => Some((&counts.rejected, asked.reply_to.reject(secret))),
+        Outcome::Rejected | Outcome::Declined => {
+            Some((&counts.rejected, asked.reply_to.reject(secret)))
+        }
         Outcome::Unavailable => None,
     }
 }

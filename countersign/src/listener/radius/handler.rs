@@ -289,6 +289,7 @@ impl Handler {
                 prior: None,
                 indicators: client.indicators.clone(),
                 receipt: self.receipt(request, asked, login, &passcode),
+                ..Terms::default()
             },
             login: login.clone(),
             passcode,

@@ -15,8 +15,9 @@ use governor::{DefaultDirectRateLimiter, Quota};
 
 use super::clients::{Clients, SameNetwork};
 use crate::config::{
-    radius::{ClientSettings, RadiusRules, RealmSettings, SocketSettings, Source},
+    radius::{ClientSettings, RadiusRules, RealmSettings, Source},
     reply::ReplyRule,
+    socket::SocketSettings,
 };
 
 /// The rules of a listener.
@@ -180,7 +181,7 @@ mod tests {
     use countersign_core::secret::Secret;
 
     use super::*;
-    use crate::config::radius::SocketSettings;
+    use crate::config::socket::SocketSettings;
 
     fn client(name: &str, source: Source) -> ClientSettings {
         ClientSettings::new(name.into(), source, Secret::new(b"secret".to_vec()))

@@ -5,7 +5,7 @@ use std::{fs, io, net::SocketAddr, os::unix::fs::PermissionsExt, path::Path};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use tokio::net::{TcpListener, UdpSocket, UnixListener};
 
-use crate::{config::radius::SocketSettings, listener::inherited::Inherited, vault::random_octets};
+use crate::{config::socket::SocketSettings, listener::inherited::Inherited, vault::random_octets};
 
 /// As many sockets on one address as there are processors. The first one is bound
 /// without sharing and let go again: sharing would let a second daemon take half of

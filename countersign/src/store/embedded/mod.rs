@@ -22,6 +22,7 @@ use countersign_core::domain::{
     counter::{Change, FailureCounter, TokenCounter},
     id::{AccountId, PersonId, TokenId},
     name::{LoginKey, Site},
+    parameters::Parameters,
     subject::{Holding, Subject},
     time::UnixTime,
     token::Token,
@@ -122,6 +123,7 @@ impl Embedded {
         vault_key_id: &str,
     ) -> Result<Self, StoreError> {
         let store = write(&database, |tables| check_identity(tables, vault_key_id))?.store;
+        write(&database, |tables| tables.index_entry_names())?;
         let mut mark = write(&database, |tables| tables.mark())?;
         let mut moved = Moved::new();
         let older = mark.generation;
@@ -166,10 +168,13 @@ impl Embedded {
         let mut holdings = Vec::with_capacity(tokens.len());
         for TokenRow { token, secret } in tokens {
             let counter = TokenCounter::decode(&self.counter(&CounterKey::token(token.id))?);
-            holdings.push(Holding { token: token.clone(), counter, secret: secret.clone() });
+            let parameters = Parameters::default();
+            let (token, secret) = (token.clone(), secret.clone());
+            holdings.push(Holding { token, counter, secret, parameters });
         }
         let failures = FailureCounter::decode(&failures);
-        Ok(Some(Subject { account: account.clone(), failures, tokens: holdings }))
+        let account = account.clone();
+        Ok(Some(Subject { account, failures, tokens: holdings, password: None }))
     }
 
     fn counter(&self, key: &CounterKey) -> Result<CounterValue, StoreError> {

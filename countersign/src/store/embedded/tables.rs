@@ -167,6 +167,7 @@ impl<'t> Tables<'t> {
         self.meta.insert("format", FORMAT.to_be_bytes().as_slice()).map_err(fault)?;
         self.meta.insert("store", identity.store.as_slice()).map_err(fault)?;
         self.meta.insert("vault-key", key_id).map_err(fault)?;
+        self.meta.insert(ENTRY_NAMES_KEY, [].as_slice()).map_err(fault)?;
         self.set_mark(Mark { generation: 1, sequence: 0 })
     }
 
@@ -276,6 +277,30 @@ impl<'t> Tables<'t> {
         }
         row.login_keys = keys.iter().map(|key| key.as_str().to_owned()).collect();
         write(&mut self.accounts, *id.as_bytes(), &row)
+    }
+
+    /// Indexes the distinguished names of accounts, once: stores that were made before have no
+    /// index of them. Where two accounts have one name, it leads to the first; `check` and
+    /// the next change of the other say so.
+    pub(super) fn index_entry_names(&mut self) -> Result<(), StoreError> {
+        if self.meta(ENTRY_NAMES_KEY)?.is_some() {
+            return Ok(());
+        }
+        let rows = self.accounts.iter().map_err(fault)?.map(|row| {
+            let (_, row) = row.map_err(fault)?;
+            parse::<AccountRow>(row.value(), "account")
+        });
+        for mut row in rows.collect::<Result<Vec<_>, StoreError>>()? {
+            let Some(key) = row.account.dn_key() else { continue };
+            if self.login_keys.get(key.as_str()).map_err(fault)?.is_none() {
+                let id = row.account.id;
+                self.login_keys.insert(key.as_str(), id.as_bytes()).map_err(fault)?;
+                row.login_keys.push(key.as_str().to_owned());
+                write(&mut self.accounts, *id.as_bytes(), &row)?;
+            }
+        }
+        self.meta.insert(ENTRY_NAMES_KEY, [].as_slice()).map_err(fault)?;
+        Ok(())
     }
 
     fn free_names(&mut self, row: &AccountRow) -> Result<(), StoreError> {
@@ -496,6 +521,8 @@ fn damaged(part: &str, cause: String) -> StoreError {
 pub(super) const RECORDS: &str = "records.redb";
 const FORMAT: u32 = 1;
 const FORMAT_KEY: &str = "format";
+/// There once distinguished names are in the index of names.
+const ENTRY_NAMES_KEY: &str = "entry-names";
 const MARK_KEY: &str = "journal";
 
 const ACCOUNTS: TableDefinition<'_, Id, Json> = TableDefinition::new("accounts");
@@ -509,3 +536,40 @@ const REQUESTS: TableDefinition<'_, &str, &str> = TableDefinition::new("certific
 const EXPIRIES: TableDefinition<'_, (u64, &str), ()> = TableDefinition::new("certificate-expiries");
 const NUMBERS: TableDefinition<'_, &str, u64> = TableDefinition::new("numbers");
 const META: TableDefinition<'_, &str, Json> = TableDefinition::new("meta");
+
+#[cfg(test)]
+mod tests {
+    use redb::{Database, backends::InMemoryBackend};
+
+    use super::*;
+
+    fn account(number: u8) -> Account {
+        let id = AccountId::from_bytes([number; 16]);
+        let dn = Some("UID=alice, OU=people".into());
+        Account { dn, ..Account::new(id, format!("alice{number}")) }
+    }
+
+    #[test]
+    fn entry_names_of_an_older_store_are_indexed_once_and_lead_to_the_first() {
+        let database = Database::builder().create_with_backend(InMemoryBackend::new()).unwrap();
+        let transaction = database.begin_write().unwrap();
+        {
+            let mut tables = Tables::open(&transaction).unwrap();
+            for number in [1, 2] {
+                let row =
+                    AccountRow { account: account(number), login_keys: vec![], tokens: vec![] };
+                write(&mut tables.accounts, [number; 16], &row).unwrap();
+            }
+            tables.index_entry_names().unwrap();
+            tables.index_entry_names().unwrap();
+            let key = account(1).dn_key().unwrap();
+            let holder = tables.login_keys.get(key.as_str()).unwrap().unwrap().value();
+            assert_eq!(holder, [1; 16]);
+            let row = tables.account(AccountId::from_bytes([1; 16])).unwrap();
+            assert_eq!(row.login_keys, [key.as_str()]);
+            let taken = tables.replace_account(&account(2), account(2), &Site::default());
+            assert!(matches!(taken, Err(StoreError::NameTaken { .. })), "{taken:?}");
+        }
+        transaction.abort().unwrap();
+    }
+}

@@ -21,8 +21,9 @@ use super::*;
 use crate::{
     app::{authenticate::Answer, proxy::Unforwarded},
     config::{
-        radius::{RadiusRules, RealmSettings, SocketSettings, Source},
+        radius::{RadiusRules, RealmSettings, Source},
         reply::ReplyRule,
+        socket::SocketSettings,
         upstream::ProbeUser,
     },
     listener::radius::{job::Sending, peer::Version},

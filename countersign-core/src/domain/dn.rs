@@ -1,0 +1,311 @@
+//! Distinguished names as directories compare them: one text for all spellings of a name.
+//!
+//! A directory server takes `UID=Alice, OU=People` and `uid=alice,ou=people` for the same
+//! entry. Whoever decides by names must do so, too, or else a spelling slips past a rule.
+//! Attribute types are compared by their short names, values without regard to case and to
+//! repeated spaces (RFC 4517 §4.2.11, caseIgnoreMatch), attributes of one RDN in any order.
+//! The text is itself a distinguished name (RFC 4514), so that a directory can be asked for it.
+
+use std::fmt::{self, Write};
+
+use data_encoding::HEXLOWER_PERMISSIVE;
+
+/// A distinguished name in the one form by which it is compared.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Dn {
+    text: String,
+    /// Where each RDN begins in `text`, the leaf first.
+    rdns: Vec<usize>,
+    /// Attribute types and values of the leaf's RDN.
+    leaf: Vec<(String, String)>,
+}
+
+/// What is not a distinguished name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DnError {
+    /// Longer than [`Dn::MAX_LENGTH`].
+    #[error("the distinguished name is longer than {max} octets", max = Dn::MAX_LENGTH)]
+    TooLong,
+    /// No `type=value`, a character that must be escaped, or a broken escape.
+    #[error("the distinguished name is not as RFC 4514 writes it, near {near:?}")]
+    Syntax {
+        /// The part that could not be read.
+        near: String,
+    },
+}
+
+impl Dn {
+    /// Octets.
+    pub const MAX_LENGTH: usize = 4096;
+
+    /// Reads RFC 4514 text; spaces around separators are tolerated, the empty name is none.
+    ///
+    /// # Errors
+    ///
+    /// Too long, or no distinguished name.
+    pub fn parse(text: &str) -> Result<Self, DnError> {
+        if text.len() > Self::MAX_LENGTH {
+            return Err(DnError::TooLong);
+        }
+        let mut name = Self { text: String::with_capacity(text.len()), rdns: vec![], leaf: vec![] };
+        for part in split(text, &[',', ';']) {
+            let mut rdn =
+                split(part, &['+']).into_iter().map(attribute).collect::<Result<Vec<_>, _>>()?;
+            rdn.sort();
+            name.push(rdn);
+        }
+        Ok(name)
+    }
+
+    /// The text by which it is compared.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether this is the entry `base` or one below it.
+    #[must_use]
+    pub fn is_within(&self, base: &Self) -> bool {
+        let Some(above) = self.rdns.len().checked_sub(base.rdns.len()) else { return false };
+        self.rdns.get(above).is_some_and(|start| self.text[*start..] == base.text)
+    }
+
+    /// The value of an attribute of the leaf's RDN, lower case.
+    #[must_use]
+    pub fn leaf_value(&self, kind: &str) -> Option<&str> {
+        let kind = short_name(kind);
+        let mut leaf = self.leaf.iter();
+        leaf.find(|(found, _)| *found == kind).map(|(_, value)| value.as_str())
+    }
+
+    fn push(&mut self, rdn: Vec<(String, String)>) {
+        if !self.text.is_empty() {
+            self.text.push(',');
+        }
+        self.rdns.push(self.text.len());
+        for (place, (kind, value)) in rdn.iter().enumerate() {
+            let plus = if place == 0 { "" } else { "+" };
+            write!(self.text, "{plus}{kind}={}", Escaped(value)).expect("a String takes all");
+        }
+        if self.rdns.len() == 1 {
+            self.leaf = rdn;
+        }
+    }
+}
+
+impl fmt::Display for Dn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// Splits at every separator that is not escaped.
+fn split<'a>(text: &'a str, separators: &[char]) -> Vec<&'a str> {
+    let (mut parts, mut start, mut is_escaped) = (Vec::new(), 0, false);
+    for (at, character) in text.char_indices() {
+        if !is_escaped && separators.contains(&character) {
+            parts.push(&text[start..at]);
+            start = at + character.len_utf8();
+        }
+        is_escaped = !is_escaped && character == '\\';
+    }
+    parts.push(&text[start..]);
+    parts
+}
+
+/// Type and value, as they are compared.
+fn attribute(text: &str) -> Result<(String, String), DnError> {
+    let syntax = || DnError::Syntax { near: text.trim().chars().take(NEAR).collect() };
+    let (kind, value) = text.split_once('=').ok_or_else(syntax)?;
+    let kind = kind.trim_matches(' ');
+    let is_type = |text: &str| {
+        text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.')
+    };
+    if kind.is_empty() || !is_type(kind) {
+        return Err(syntax());
+    }
+    let value = unescape(value).ok_or_else(syntax)?;
+    let words: Vec<String> = value.split(' ').filter(|word| !word.is_empty()).map(fold).collect();
+    if words.is_empty() {
+        return Err(syntax());
+    }
+    Ok((short_name(kind), words.join(" ")))
+}
+
+/// Letter by letter, so that what stands beside a letter does not matter.
+pub(super) fn fold(text: &str) -> String {
+    let lower = text.chars().flat_map(char::to_lowercase);
+    lower.map(|letter| if letter == 'ς' { 'σ' } else { letter }).collect()
+}
+
+/// Resolves escapes (RFC 4514 §3). What must be escaped and is not, is refused.
+fn unescape(text: &str) -> Option<String> {
+    let mut octets = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, after @ ..] = rest {
+        rest = match (first, after) {
+            (b'\\', [special, after @ ..]) if SPECIAL.contains(special) => {
+                octets.push(*special);
+                after
+            }
+            (b'\\', [high, low, after @ ..]) => {
+                octets.extend(HEXLOWER_PERMISSIVE.decode(&[*high, *low]).ok()?);
+                after
+            }
+            (b'\\' | b'"' | b'<' | b'>' | b'\0', _) => return None,
+            (other, after) => {
+                octets.push(*other);
+                after
+            }
+        };
+    }
+    String::from_utf8(octets).ok()
+}
+
+/// The name that a type is compared by: what RFC 4519 calls it in short.
+fn short_name(kind: &str) -> String {
+    let lower = kind.to_ascii_lowercase();
+    let plain = lower.strip_prefix("oid.").unwrap_or(&lower);
+    let known = ALIASES.iter().find(|(alias, _)| *alias == plain);
+    known.map_or_else(|| plain.to_owned(), |(_, short)| (*short).to_owned())
+}
+
+/// A value with its escapes.
+struct Escaped<'a>(&'a str);
+
+impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, character) in self.0.chars().enumerate() {
+            match character {
+                '"' | '+' | ',' | ';' | '<' | '>' | '\\' | '=' => write!(f, "\\{character}")?,
+                '#' if at == 0 => f.write_str("\\#")?,
+                control if control.is_control() => {
+                    let mut octets = [0; 4];
+                    for octet in control.encode_utf8(&mut octets).bytes() {
+                        write!(f, "\\{octet:02x}")?;
+                    }
+                }
+                other => f.write_char(other)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What may stand behind a backslash as itself.
+const SPECIAL: &[u8] = b"\"+,;<>\\ #=";
+
+/// Characters of a name that an error shows.
+const NEAR: usize = 40;
+
+/// Other names of the types that names are made of (RFC 4519 §2, RFC 4524 §2).
+const ALIASES: [(&str, &str); 24] = [
+    ("userid", "uid"),
+    ("0.9.2342.19200300.100.1.1", "uid"),
+    ("commonname", "cn"),
+    ("2.5.4.3", "cn"),
+    ("surname", "sn"),
+    ("2.5.4.4", "sn"),
+    ("2.5.4.5", "serialnumber"),
+    ("countryname", "c"),
+    ("2.5.4.6", "c"),
+    ("localityname", "l"),
+    ("2.5.4.7", "l"),
+    ("stateorprovincename", "st"),
+    ("2.5.4.8", "st"),
+    ("streetaddress", "street"),
+    ("2.5.4.9", "street"),
+    ("organizationname", "o"),
+    ("2.5.4.10", "o"),
+    ("organizationalunitname", "ou"),
+    ("2.5.4.11", "ou"),
+    ("domaincomponent", "dc"),
+    ("0.9.2342.19200300.100.1.25", "dc"),
+    ("rfc822mailbox", "mail"),
+    ("0.9.2342.19200300.100.1.3", "mail"),
+    ("2.5.4.45", "x500uniqueidentifier"),
+];
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn normal(text: &str) -> String {
+        Dn::parse(text).unwrap().to_string()
+    }
+
+    #[test]
+    fn all_spellings_of_a_name_are_one() {
+        let cases = [
+            (
+                "uid=alice,ou=people,dc=example,dc=test",
+                "UID=Alice, OU = People ,DC=EXAMPLE;dc=test",
+            ),
+            ("uid=alice,dc=test", "userid=alice,0.9.2342.19200300.100.1.25=test"),
+            ("uid=alice,dc=test", r"uid=\61lice,domainComponent=TEST"),
+            ("cn=a b,dc=test", "cn=  A   b  ,dc=test"),
+            ("cn=a+uid=b,dc=test", "UID=b+CN=a,dc=test"),
+            (r"cn=jürgen\, dr.,dc=test", r"cn=J\C3\9Crgen\2C Dr.,dc=test"),
+            (r"cn=a\=b\0a\\,dc=test", "cn=a\\3Db\n\\5c,dc=test"),
+            ("2.5.4.999=x", "OID.2.5.4.999=X"),
+            (r"cn=\#x", r"cn=\#X"),
+            ("cn=a,dc=test", r"cn=\ a\ ,dc=test"),
+        ];
+        for (expected, spelling) in cases {
+            assert_eq!(normal(spelling), expected, "{spelling}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_name_is_refused() {
+        let long = format!("cn={}", "a".repeat(Dn::MAX_LENGTH));
+        assert_eq!(Dn::parse(&long), Err(DnError::TooLong));
+        for text in [
+            "", "alice", "=x", "cn=", "cn=a,", ",cn=a", "c n=a", r"cn=\zz", "cn=a\"b", r"cn=\ff",
+            "cn=a\\",
+        ] {
+            assert!(matches!(Dn::parse(text), Err(DnError::Syntax { .. })), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn an_entry_is_within_its_base_by_whole_rdns() {
+        let base = Dn::parse("ou=People,dc=example").unwrap();
+        let cases = [
+            ("ou=people,dc=example", true),
+            ("uid=a,ou=people,dc=example", true),
+            ("uid=a,cn=x,ou=people,dc=example", true),
+            ("uid=a,dc=example", false),
+            ("uid=a,xou=people,dc=example", false),
+            (r"uid=a\,ou\=people,dc=example", false),
+            ("dc=example", false),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(Dn::parse(text).unwrap().is_within(&base), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_leaf_names_its_values() {
+        let name = Dn::parse(r"UID=Alice\2b+cn=x,ou=y").unwrap();
+        assert_eq!(name.leaf_value("userid"), Some("alice+"));
+        assert_eq!(name.leaf_value("CN"), Some("x"));
+        assert_eq!(name.leaf_value("ou"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn a_normal_name_stays_as_it_is(text in "[a-z]{1,3}=[^\\x00]{1,12}(,[a-z]{1,3}=[ -~]{1,12}){0,3}") {
+            if let Ok(name) = Dn::parse(&text) {
+                prop_assert_eq!(Dn::parse(name.as_str()).unwrap(), name);
+            }
+        }
+
+        #[test]
+        fn reading_never_panics(text in ".*") {
+            let _ = Dn::parse(&text);
+        }
+    }
+}

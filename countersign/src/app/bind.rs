@@ -1,0 +1,176 @@
+//! Bind: the name and the credentials of an LDAP bind in, a verdict out, for every listener
+//! that LDAP clients bind through.
+//!
+//! The credentials are the static password, the token identifier if the token has one, and
+//! the OTP, in this order and without anything between them (OATH-LDAP).
+
+use std::sync::Arc;
+
+use countersign_core::{
+    domain::{
+        attempt::{Attempt, ListenerKind, Terms},
+        name::LoginName,
+        parameters::Wording,
+        password::PasswordRule,
+        verdict::{Outcome, Reason},
+    },
+    secret::Secret,
+};
+
+use super::{
+    Asked,
+    authenticate::{Answer, Authenticator},
+};
+use crate::store::StoreError;
+
+/// Decides about the binds of one listener.
+pub struct Binder {
+    authenticator: Arc<Authenticator>,
+    listener: ListenerKind,
+    rules: BindRules,
+}
+
+/// What differs from listener to listener.
+#[derive(Debug, Clone)]
+pub struct BindRules {
+    /// Who checks the static password.
+    pub password: PasswordRule,
+    /// Whether the directory decides about accounts without a token.
+    pub may_decline: bool,
+    /// The attribute of the RDN whose value is the login name, if no account has the DN.
+    pub login_attribute: Option<String>,
+}
+
+/// A bind that somebody asks about.
+#[derive(Debug, Clone)]
+pub struct Bind {
+    /// The name: a distinguished name or, where the directory takes others, a login name.
+    pub name: String,
+    /// Password, token identifier and OTP.
+    pub credentials: Secret<Vec<u8>>,
+    /// Where exactly it came from, for the audit.
+    pub origin: Option<String>,
+}
+
+/// What becomes of a bind.
+#[derive(Debug)]
+pub enum Bound {
+    /// The OTP was right and is spent, and so was the password, if it was checked here.
+    Accepted(Box<Accepted>),
+    /// The credentials are refused.
+    Rejected(Wording),
+    /// The account has no token; the directory decides about it.
+    Declined,
+    /// No decision could be made.
+    Unavailable,
+}
+
+/// A bind that was accepted.
+#[derive(Debug)]
+pub struct Accepted {
+    /// How many octets of the credentials are the static password.
+    pub password_length: usize,
+    /// What the client is to be told.
+    pub wording: Wording,
+    /// For [`Binder::refused_by_directory`].
+    attempt: Option<Attempt>,
+}
+
+impl Binder {
+    /// Decides by the authenticator, for one listener.
+    #[must_use]
+    pub fn new(
+        authenticator: Arc<Authenticator>,
+        listener: ListenerKind,
+        rules: BindRules,
+    ) -> Self {
+        Self { authenticator, listener, rules }
+    }
+
+    /// Decides about a bind.
+    pub async fn bind(&self, bind: Bind, asked: &Asked) -> Bound {
+        let terms = Terms {
+            password: self.rules.password,
+            may_decline: self.rules.may_decline,
+            ..Terms::default()
+        };
+        self.decide(bind, terms, asked).await
+    }
+
+    /// Decides about a comparison with an OTP: what is compared is identifier and OTP.
+    pub async fn compare(&self, bind: Bind, asked: &Asked) -> Bound {
+        let terms = Terms { password: PasswordRule::NotAsked, ..Terms::default() };
+        self.decide(bind, terms, asked).await
+    }
+
+    /// Records that the directory refused the password of a bind whose OTP was right.
+    pub fn refused_by_directory(&self, accepted: &Accepted) {
+        if let Some(attempt) = &accepted.attempt {
+            let _ = self.authenticator.refuse(attempt, Reason::WrongPassword);
+        }
+    }
+
+    async fn decide(&self, bind: Bind, terms: Terms, asked: &Asked) -> Bound {
+        let login = match self.login(&bind.name).await {
+            Ok(Some(login)) => login,
+            Ok(None) if terms.may_decline => return Bound::Declined,
+            Ok(None) => return Bound::Rejected(Wording::default()),
+            Err(error) => {
+                tracing::error!(%error, "the store failed during a bind");
+                return Bound::Unavailable;
+            }
+        };
+        let attempt = Attempt {
+            correlation: asked.correlation,
+            login,
+            passcode: bind.credentials,
+            listener: self.listener,
+            peer: asked.peer.clone(),
+            at: asked.at,
+            terms: Terms { origin: bind.origin, ..terms },
+        };
+        let is_checked_elsewhere = attempt.terms.password == PasswordRule::Elsewhere;
+        let kept = is_checked_elsewhere.then(|| without_passcode(&attempt));
+        bound(self.authenticator.authenticate(attempt).await, kept)
+    }
+
+    /// The name that an account is looked up by; none if no account can have it.
+    async fn login(&self, name: &str) -> Result<Option<LoginName>, StoreError> {
+        let Ok(login) = LoginName::of_dn(name) else { return Ok(LoginName::parse(name).ok()) };
+        let Some(attribute) = &self.rules.login_attribute else { return Ok(Some(login)) };
+        if self.authenticator.account(&login).await?.is_some() {
+            return Ok(Some(login));
+        }
+        let dn = login.key().dn();
+        let value = dn.as_ref().and_then(|dn| dn.leaf_value(attribute));
+        Ok(value.and_then(|value| LoginName::parse_bare(value).ok()).or(Some(login)))
+    }
+}
+
+fn bound(answer: Answer, attempt: Option<Attempt>) -> Bound {
+    let wording = answer.wording.map(|wording| *wording).unwrap_or_default();
+    match (answer.verdict.outcome, answer.accepted) {
+        (Outcome::Accepted, Some(accepted)) => {
+            let password_length = accepted.password_length;
+            Bound::Accepted(Accepted { password_length, wording, attempt }.into())
+        }
+        (Outcome::Accepted | Outcome::Rejected | Outcome::Challenged, _) => {
+            Bound::Rejected(wording)
+        }
+        (Outcome::Declined, _) => Bound::Declined,
+        (Outcome::Unavailable, _) => Bound::Unavailable,
+    }
+}
+
+/// The attempt, for the record: what was typed is not kept for longer than it is needed.
+fn without_passcode(attempt: &Attempt) -> Attempt {
+    Attempt {
+        correlation: attempt.correlation,
+        login: attempt.login.clone(),
+        passcode: Secret::new(Vec::new()),
+        listener: attempt.listener,
+        peer: attempt.peer.clone(),
+        at: attempt.at,
+        terms: attempt.terms.clone(),
+    }
+}
