@@ -6,6 +6,7 @@ use super::Context;
 use crate::exit::Exit;
 
 mod config;
+mod genkey;
 
 /// Make slapd ask Countersign at binds, and see what it will do
 #[derive(Debug, Args)]
@@ -17,6 +18,7 @@ pub struct Ldap {
 #[derive(Debug, Subcommand)]
 enum Command {
     Config(Box<config::Config>),
+    Genkey(genkey::Genkey),
 }
 
 impl Ldap {
@@ -28,6 +30,7 @@ impl Ldap {
     pub async fn run(self, context: &Context) -> anyhow::Result<Exit> {
         match self.command {
             Command::Config(command) => command.run(context),
+            Command::Genkey(command) => command.run(context),
         }
     }
 }
