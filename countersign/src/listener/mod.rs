@@ -1,5 +1,6 @@
 //! Everything that takes requests from peers.
 
+pub mod backsock;
 pub mod control;
 pub mod est;
 pub mod http;
@@ -9,3 +10,4 @@ pub mod otpce;
 pub mod publish;
 pub mod radius;
 pub mod tls;
+pub mod unix;
