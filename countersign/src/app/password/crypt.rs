@@ -6,7 +6,7 @@ use yescrypt::{Mode, Params, Yescrypt};
 use super::{Cause, Unusable};
 
 /// Checks a password against what crypt(3) made.
-pub(super) fn check(text: &str, password: &[u8]) -> Result<bool, Unusable> {
+pub(super) fn check(text: &str, password: Option<&[u8]>) -> Result<bool, Unusable> {
     let method = method_of(text);
     let checked = match method {
         "5" | "6" => sha_crypt(text, password),
@@ -31,7 +31,7 @@ fn named(method: &str) -> String {
 }
 
 /// `$6$[rounds=N$]salt$hash`, with SHA-512, and `$5$` with SHA-256.
-fn sha_crypt(text: &str, password: &[u8]) -> Result<bool, Cause> {
+fn sha_crypt(text: &str, password: Option<&[u8]>) -> Result<bool, Cause> {
     let rounds = text.split('$').nth(2).and_then(|field| field.strip_prefix("rounds="));
     if let Some(rounds) = rounds {
         let rounds: u32 = rounds.parse().map_err(|_| Cause::Malformed)?;
@@ -39,11 +39,12 @@ fn sha_crypt(text: &str, password: &[u8]) -> Result<bool, Cause> {
             return Err(Cause::TooCostly);
         }
     }
+    let Some(password) = password else { return Ok(false) };
     outcome(ShaCrypt::default().verify_password(password, text))
 }
 
 /// `$y$parameters$salt$hash`.
-fn yescrypt(text: &str, password: &[u8]) -> Result<bool, Cause> {
+fn yescrypt(text: &str, password: Option<&[u8]>) -> Result<bool, Cause> {
     let fields: Vec<_> = text.split('$').collect();
     let [_, _, parameters, _, hash] = fields[..] else { return Err(Cause::Malformed) };
     // Shorter ones would be compared by as much as is there.
@@ -61,15 +62,17 @@ fn yescrypt(text: &str, password: &[u8]) -> Result<bool, Cause> {
     if !fits || !is_plain {
         return Err(Cause::TooCostly);
     }
+    let Some(password) = password else { return Ok(false) };
     outcome(Yescrypt::default().verify_password(password, text))
 }
 
 /// `$2b$cost$salt and hash`.
-fn bcrypt(text: &str, password: &[u8]) -> Result<bool, Cause> {
+fn bcrypt(text: &str, password: Option<&[u8]>) -> Result<bool, Cause> {
     let cost = text.split('$').nth(2).and_then(|cost| cost.parse::<u32>().ok());
     if cost.ok_or(Cause::Malformed)? > MAX_BCRYPT_COST {
         return Err(Cause::TooCostly);
     }
+    let Some(password) = password else { return Ok(false) };
     bcrypt::verify(password, text).map_err(|_| Cause::Malformed)
 }
 

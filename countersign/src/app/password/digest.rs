@@ -40,13 +40,14 @@ pub(super) fn scheme(name: &str) -> Option<Scheme> {
 }
 
 impl Scheme {
-    pub(super) fn check(self, text: &str, password: &[u8]) -> Result<bool, Cause> {
+    pub(super) fn check(self, text: &str, password: Option<&[u8]>) -> Result<bool, Cause> {
         let octets = BASE64_NOPAD.decode(text.trim_end_matches('=').as_bytes());
         let octets = octets.map_err(|_| Cause::Malformed)?;
         let (stored, salt) = octets.split_at_checked(self.hash.length()).ok_or(Cause::Malformed)?;
         if self.salted == salt.is_empty() {
             return Err(Cause::Malformed);
         }
+        let Some(password) = password else { return Ok(false) };
         Ok(same(stored, &self.hash.of(&[password, salt].concat())))
     }
 }

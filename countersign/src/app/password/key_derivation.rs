@@ -9,7 +9,7 @@ use data_encoding::BASE64_NOPAD;
 use super::Cause;
 
 /// A PHC string, `$argon2id$v=19$m=…,t=…,p=…$salt$hash`.
-pub(super) fn argon2(text: &str, password: &[u8]) -> Result<bool, Cause> {
+pub(super) fn argon2(text: &str, password: Option<&[u8]>) -> Result<bool, Cause> {
     let mut fields = text.rsplit('$');
     let hash = fields.next().ok_or(Cause::Malformed)?;
     let _salt = fields.next().ok_or(Cause::Malformed)?;
@@ -37,6 +37,7 @@ pub(super) fn argon2(text: &str, password: &[u8]) -> Result<bool, Cause> {
     if !fits {
         return Err(Cause::TooCostly);
     }
+    let Some(password) = password else { return Ok(false) };
     match Argon2::default().verify_password(password, text) {
         Ok(()) => Ok(true),
         Err(argon2::password_hash::Error::PasswordInvalid) => Ok(false),
@@ -58,7 +59,7 @@ pub(super) fn pbkdf2_scheme(name: &str) -> Option<pbkdf2::Algorithm> {
 pub(super) fn pbkdf2(
     algorithm: pbkdf2::Algorithm,
     text: &str,
-    password: &[u8],
+    password: Option<&[u8]>,
 ) -> Result<bool, Cause> {
     let fields: Vec<_> = text.splitn(4, '$').collect();
     let [iterations, salt, key] = fields[..] else { return Err(Cause::Malformed) };
@@ -74,6 +75,7 @@ pub(super) fn pbkdf2(
     if iterations.get() > MAX_ITERATIONS {
         return Err(Cause::TooCostly);
     }
+    let Some(password) = password else { return Ok(false) };
     Ok(pbkdf2::verify(algorithm, iterations, &salt, password, &key).is_ok())
 }
 

@@ -46,6 +46,21 @@ pub enum Cause {
 
 /// Checks a password against one stored value.
 pub fn check(stored: &[u8], password: &[u8]) -> Checked {
+    look_at(stored, Some(password))
+}
+
+/// What is wrong with a stored value, as far as that can be told without the work of checking
+/// a password.
+#[must_use]
+pub fn examine(stored: &[u8]) -> Option<Unusable> {
+    match look_at(stored, None) {
+        Checked::Unusable(unusable) => Some(unusable),
+        Checked::Matches | Checked::Differs => None,
+    }
+}
+
+/// Without a password everything is looked at that can be before the work is begun.
+fn look_at(stored: &[u8], password: Option<&[u8]>) -> Checked {
     let Some((scheme, rest)) = split(stored) else {
         return Checked::of(same_clear(stored, password));
     };
@@ -73,15 +88,6 @@ pub fn check(stored: &[u8], password: &[u8]) -> Checked {
     result.map_or_else(Checked::Unusable, Checked::of)
 }
 
-/// What is wrong with a stored value, as far as that can be told without a password.
-#[must_use]
-pub fn examine(stored: &[u8]) -> Option<Unusable> {
-    match check(stored, b"") {
-        Checked::Unusable(unusable) => Some(unusable),
-        Checked::Matches | Checked::Differs => None,
-    }
-}
-
 impl Checked {
     fn of(matches: bool) -> Self {
         if matches { Self::Matches } else { Self::Differs }
@@ -107,8 +113,8 @@ fn split(stored: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 /// Two passwords in clear. No password is none.
-fn same_clear(stored: &[u8], password: &[u8]) -> bool {
-    !stored.is_empty() && same(stored, password)
+fn same_clear(stored: &[u8], password: Option<&[u8]>) -> bool {
+    !stored.is_empty() && password.is_some_and(|password| same(stored, password))
 }
 
 /// Whether octets are the same, in a time that tells no more than their length.
