@@ -18,6 +18,7 @@ pub mod demo;
 pub mod init;
 pub mod input;
 pub mod krb5;
+pub mod ldap;
 pub mod login;
 pub mod output;
 pub mod pages;
@@ -52,6 +53,7 @@ enum Command {
     Delivery(delivery::Delivery),
     Ca(ca::Ca),
     Krb5(krb5::Krb5),
+    Ldap(ldap::Ldap),
 }
 
 /// What every command gets beside its own arguments.
@@ -126,6 +128,7 @@ impl Command {
                 Self::Delivery(command) => command.run(context).await,
                 Self::Ca(command) => command.run(context).await,
                 Self::Krb5(command) => command.run(context).await,
+                Self::Ldap(command) => command.run(context).await,
             }
         })
     }
@@ -140,6 +143,7 @@ Examples:
   countersign account add alice --upn alice@example.com
   countersign token add alice --type totp --show-uri
   countersign krb5 check alice          say what an MIT KDC will do when alice logs on
+  countersign ldap config               say what slapd needs so that it asks here at binds
   countersign delivery test mail --to alice@example.com
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 config unusable, 4 credentials refused.";

@@ -10,7 +10,10 @@ use serde::Serialize;
 mod access;
 mod entries;
 mod overlay;
+mod site;
 mod units;
+
+pub use site::{Options, SiteError};
 
 /// What is to be written down.
 #[derive(Debug, Clone)]
@@ -186,8 +189,12 @@ fn index(wanted: &Wanted) -> Part {
         format!("dn: {database}\nchangetype: modify\nadd: olcDbIndex\nolcDbIndex: {name} eq\n\n")
     });
     let notes = vec![
-        "ldapmodify -c goes on after an index that is there already (\"duplicate index\")".to_owned(),
-        format!("an index for {} is also needed; Debian's slapd has one for uid", wanted.attributes.account),
+        "ldapmodify -c goes on after an index that is there already (\"duplicate index\")"
+            .to_owned(),
+        format!(
+            "an index for {} is also needed; Debian's slapd has one for uid",
+            wanted.attributes.account
+        ),
     ];
     Part { name: Name::Index, place: Place::Config, notes, text: records.collect() }
 }
