@@ -10,6 +10,7 @@ pub mod examine;
 pub mod health;
 pub mod issue;
 pub mod krb5;
+pub mod ldap_proxy;
 pub mod login;
 pub mod pin;
 pub mod proxy;
