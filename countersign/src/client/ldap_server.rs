@@ -19,17 +19,13 @@ use tokio_rustls::TlsConnector;
 use super::tls::{ClientError, client_config, explain, roots_of};
 use crate::{
     certificate::{self, FileError},
-    config::{
-        ldap_proxy::LdapServerSettings,
-        ldap_url::LdapAddress,
-        upstream::HostPort,
-    },
+    config::{ldap_proxy::LdapServerSettings, ldap_url::LdapAddress, upstream::HostPort},
 };
 
 /// A connection, however it is protected.
-pub trait Octets: AsyncRead + AsyncWrite + Send + Unpin {}
+pub trait Octets: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
 
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Octets for T {}
+impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin> Octets for T {}
 
 /// Directory servers with the same content.
 pub struct LdapServer {
@@ -118,11 +114,7 @@ impl LdapServer {
         }
     }
 
-    async fn handshake(
-        &self,
-        server: &HostPort,
-        stream: TcpStream,
-    ) -> io::Result<Box<dyn Octets>> {
+    async fn handshake(&self, server: &HostPort, stream: TcpStream) -> io::Result<Box<dyn Octets>> {
         let name = ServerName::try_from(server.host.clone()).map_err(io::Error::other)?;
         let stream = self.connector.connect(name, stream).await;
         Ok(Box::new(stream.map_err(|error| io::Error::other(explain(&error)))?))

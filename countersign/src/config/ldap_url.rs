@@ -104,7 +104,10 @@ mod tests {
             ("ldapi:///run/slapd/ldapi", "ldapi:///run/slapd/ldapi"),
             ("ldapi://%2Frun%2fslapd%2Fldapi", "ldapi:///run/slapd/ldapi"),
         ] {
-            assert_eq!(LdapAddress::parse(url).map(|address| address.to_string()), Ok(expected.into()));
+            assert_eq!(
+                LdapAddress::parse(url).map(|address| address.to_string()),
+                Ok(expected.into())
+            );
         }
     }
 

@@ -18,7 +18,6 @@ use tokio::{
 };
 
 use super::{
-    Sasl,
     ended::Ended,
     requests::{OWN, Stretch},
 };
@@ -27,6 +26,7 @@ use crate::{
         Asked,
         bind::{Accepted, Bind, Bound},
     },
+    config::ldap_proxy::Sasl,
     vault,
 };
 
@@ -222,5 +222,7 @@ fn sasl(sasl: &Sasl, mechanism: &str) -> Plan<'static> {
     }
 }
 
-const NOT_SUPPORTED: Plan<'static> =
-    Plan::Refuse(ResultCode::AUTH_METHOD_NOT_SUPPORTED, "this way to authenticate is not let through");
+const NOT_SUPPORTED: Plan<'static> = Plan::Refuse(
+    ResultCode::AUTH_METHOD_NOT_SUPPORTED,
+    "this way to authenticate is not let through",
+);
