@@ -27,6 +27,7 @@ use crate::{
         countersign::Countersigner,
         health::Health,
         issue::{Authority, Ca, IssueError, Profiles},
+        ldap_proxy::LdapServerError,
         pin::Argon2Pins,
         publish::{PublishError, PublishSettings, Publisher, addresses},
         renew::{EstSource, Renewer, SigningFiles, Source},
@@ -45,6 +46,7 @@ use crate::{
         est::{self, Est},
         http::HttpListener,
         inherited::Inherited,
+        ldap::{self, LdapAddresses},
         limit::Limiter,
         otpce::{self, Otpce},
         publish::{self, Published},
@@ -60,6 +62,7 @@ use crate::{
 };
 
 mod controlled;
+mod ldap_proxy;
 mod radius;
 
 pub(crate) use self::radius::Reloader;
@@ -82,6 +85,8 @@ pub struct Daemon {
 pub struct ListenAddresses {
     /// RADIUS.
     pub radius: RadiusAddresses,
+    /// The LDAP proxy.
+    pub ldap: LdapAddresses,
     /// MS-OTPCE, TLS.
     pub otpce: Vec<SocketAddr>,
     /// EST, TLS.
@@ -92,12 +97,14 @@ pub struct ListenAddresses {
 
 impl fmt::Display for ListenAddresses {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { radius, otpce, est, http } = self;
+        let Self { radius, ldap, otpce, est, http } = self;
         let RadiusAddresses { udp, tcp, tls, unix } = radius;
         let all = [
             ("RADIUS", udp),
             ("RADIUS/TCP", tcp),
             ("RADIUS/TLS", tls),
+            ("LDAP", &ldap.tcp),
+            ("LDAPS", &ldap.tls),
             ("MS-OTPCE", otpce),
             ("EST", est),
             ("HTTP", http),
@@ -106,7 +113,8 @@ impl fmt::Display for ListenAddresses {
             some.iter().map(move |address| format!("{name} on {address}"))
         });
         let paths = unix.iter().map(|path| format!("RADIUS on {}", path.display()));
-        f.write_str(&addresses.chain(paths).collect::<Vec<_>>().join(", "))
+        let ldapi = ldap.unix.iter().map(|path| format!("LDAP on {}", path.display()));
+        f.write_str(&addresses.chain(paths).chain(ldapi).collect::<Vec<_>>().join(", "))
     }
 }
 
@@ -122,6 +130,12 @@ pub enum StartError {
     /// A RADIUS address or socket.
     #[error(transparent)]
     Radius(#[from] BindError),
+    /// An address or socket of the LDAP proxy.
+    #[error(transparent)]
+    Ldap(#[from] ldap::BindError),
+    /// The directory server behind the LDAP proxy.
+    #[error("config ldap-proxy.upstream: {0}")]
+    LdapServer(#[from] LdapServerError),
     /// A channel by which OTPs are sent.
     #[error(transparent)]
     Delivery(#[from] ChannelError),
@@ -204,6 +218,7 @@ pub async fn start(mut config: Config, mut inherited: Inherited) -> Result<Daemo
         radius::start(settings, state_valid, &vault, &mut inherited, authority, &shared)
     });
     let radius = radius.transpose()?;
+    let ldap = ldap_proxy::start(config.ldap_proxy.take(), &mut inherited, &shared)?;
     let reloader = Arc::new(reloading.over(radius.as_ref()));
     let connections = TaskTracker::new();
     let controlled = Controlled::new(
@@ -220,6 +235,7 @@ pub async fn start(mut config: Config, mut inherited: Inherited) -> Result<Daemo
     }
     let addresses = ListenAddresses {
         radius: radius.as_ref().map(|radius| radius.addresses.clone()).unwrap_or_default(),
+        ldap,
         otpce: start_otpce(&config, ra.as_ref(), ca.as_ref(), &shared).await?,
         est: start_est(&config, ca.as_ref(), &shared).await?,
         http: start_http(&config, ra, ca.as_ref(), &shared).await?,

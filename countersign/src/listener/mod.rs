@@ -10,4 +10,3 @@ pub mod otpce;
 pub mod publish;
 pub mod radius;
 pub mod tls;
-pub mod unix;
