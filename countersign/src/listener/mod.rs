@@ -10,3 +10,4 @@ pub mod otpce;
 pub mod publish;
 pub mod radius;
 pub mod tls;
+pub mod unix;

@@ -24,7 +24,7 @@ pub use self::{
     rules::{Rules, Twins},
     trial::{Trial, TrialPeer},
 };
-use super::{inherited::Inherited, tls::Examiner};
+use super::{inherited::Inherited, tls::Examiner, unix};
 use crate::{
     app::{accounting::Recorder, authenticate::Authenticator, proxy::Proxy},
     clock::Clock,
@@ -153,13 +153,14 @@ impl RadiusListener {
                 over_tls.push((bound, RadSec { config, examiner, radius_1_1 }));
             }
         }
-        let mut unix = Vec::new();
+        let mut paths = Vec::new();
         for socket in sockets {
-            let bound = socket::unix(&socket, inherited);
+            let bound = unix::listen(&socket, inherited)
+                .and_then(|bound| UnixListener::from_std(bound.into()));
             let bound = bound.map_err(refused(socket.path.display().to_string()))?;
-            unix.push((bound, Arc::from(socket.path), socket.users));
+            paths.push((bound, Arc::from(socket.path), socket.users));
         }
-        Ok(Self { common, loops, tcp, tls: over_tls, unix })
+        Ok(Self { common, loops, tcp, tls: over_tls, unix: paths })
     }
 
     /// The addresses that it listens on; with port 0 in the settings, the port that was free.
@@ -250,7 +251,7 @@ impl RadiusControl {
         let socket = self.0.rules.load().socket_of(&client);
         let socket = socket
             .ok_or_else(|| format!("the config has no [radius.client.{client}] with a socket"))?;
-        if !accept::may_connect(user, &socket.users) {
+        if !unix::may_connect(user, &socket.users) {
             return Err(format!("user {user} is not among socket-users of {client}"));
         }
         let peer = Peer::Unix { path: Arc::from(socket.path), user, process };

@@ -22,7 +22,10 @@ use super::{
 };
 use crate::{
     config::upstream::Radius11,
-    listener::tls::{ClientCertificate, Examiner},
+    listener::{
+        tls::{ClientCertificate, Examiner},
+        unix::may_connect,
+    },
 };
 
 /// The certificate of a client, which is examined anew while its connection lives, for it
@@ -240,14 +243,6 @@ fn unix_peer(stream: &UnixStream, path: Arc<Path>, users: &[u32]) -> Option<Peer
         tracing::debug!(%peer, "this user may not connect");
     }
     may_connect.then_some(peer)
-}
-
-/// Whether a user may use a socket that is for these.
-pub(super) fn may_connect(user: u32, users: &[u32]) -> bool {
-    match users {
-        [] => user == 0 || user == rustix::process::geteuid().as_raw(),
-        users => users.contains(&user),
-    }
 }
 
 /// Of one listener.
