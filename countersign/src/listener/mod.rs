@@ -1,5 +1,6 @@
 //! Everything that takes requests from peers.
 
+pub mod backsock;
 pub mod control;
 pub mod est;
 pub mod http;

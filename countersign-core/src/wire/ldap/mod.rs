@@ -5,6 +5,7 @@
 //! of a message must fill it, so that who stands behind sees the same in it.
 
 pub mod bind;
+pub mod control;
 pub mod extended;
 pub mod message;
 pub mod result;
