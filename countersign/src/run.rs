@@ -27,6 +27,7 @@ use crate::{
         countersign::Countersigner,
         health::Health,
         issue::{Authority, Ca, IssueError, Profiles},
+        ldap_proxy::LdapServerError,
         pin::Argon2Pins,
         publish::{PublishError, PublishSettings, Publisher, addresses},
         renew::{EstSource, Renewer, SigningFiles, Source},
@@ -46,6 +47,7 @@ use crate::{
         est::{self, Est},
         http::HttpListener,
         inherited::Inherited,
+        ldap::{self, LdapAddresses},
         limit::Limiter,
         otpce::{self, Otpce},
         publish::{self, Published},
@@ -62,6 +64,7 @@ use crate::{
 
 mod back_sock;
 mod controlled;
+mod ldap_proxy;
 mod radius;
 
 pub(crate) use self::radius::Reloader;
@@ -84,6 +87,8 @@ pub struct Daemon {
 pub struct ListenAddresses {
     /// RADIUS.
     pub radius: RadiusAddresses,
+    /// The LDAP proxy.
+    pub ldap: LdapAddresses,
     /// MS-OTPCE, TLS.
     pub otpce: Vec<SocketAddr>,
     /// EST, TLS.
@@ -96,12 +101,14 @@ pub struct ListenAddresses {
 
 impl fmt::Display for ListenAddresses {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { radius, otpce, est, http, back_sock } = self;
+        let Self { radius, ldap, otpce, est, http, back_sock } = self;
         let RadiusAddresses { udp, tcp, tls, unix } = radius;
         let all = [
             ("RADIUS", udp),
             ("RADIUS/TCP", tcp),
             ("RADIUS/TLS", tls),
+            ("LDAP", &ldap.tcp),
+            ("LDAPS", &ldap.tls),
             ("MS-OTPCE", otpce),
             ("EST", est),
             ("HTTP", http),
@@ -111,6 +118,7 @@ impl fmt::Display for ListenAddresses {
         });
         let named = |name| move |path: &PathBuf| format!("{name} on {}", path.display());
         let paths = unix.iter().map(named("RADIUS"));
+        let paths = paths.chain(ldap.unix.iter().map(named("LDAP")));
         let paths = paths.chain(back_sock.iter().map(named("back-sock")));
         f.write_str(&addresses.chain(paths).collect::<Vec<_>>().join(", "))
     }
@@ -128,6 +136,12 @@ pub enum StartError {
     /// A RADIUS address or socket.
     #[error(transparent)]
     Radius(#[from] BindError),
+    /// An address or socket of the LDAP proxy.
+    #[error(transparent)]
+    Ldap(#[from] ldap::BindError),
+    /// The directory server behind the LDAP proxy.
+    #[error("config ldap-proxy.upstream: {0}")]
+    LdapServer(#[from] LdapServerError),
     /// A channel by which OTPs are sent.
     #[error(transparent)]
     Delivery(#[from] ChannelError),
@@ -216,6 +230,7 @@ pub async fn start(mut config: Config, mut inherited: Inherited) -> Result<Daemo
     if let Some(settings) = &config.back_sock {
         back_sock::start(settings, config.bind_proxy.as_ref(), &mut inherited, &shared)?;
     }
+    let ldap = ldap_proxy::start(config.ldap_proxy.take(), &mut inherited, &shared)?;
     let reloader = Arc::new(reloading.over(radius.as_ref()));
     let connections = TaskTracker::new();
     let controlled = Controlled::new(
@@ -232,6 +247,7 @@ pub async fn start(mut config: Config, mut inherited: Inherited) -> Result<Daemo
     }
     let addresses = ListenAddresses {
         radius: radius.as_ref().map(|radius| radius.addresses.clone()).unwrap_or_default(),
+        ldap,
         otpce: start_otpce(&config, ra.as_ref(), ca.as_ref(), &shared).await?,
         est: start_est(&config, ca.as_ref(), &shared).await?,
         http: start_http(&config, ra, ca.as_ref(), &shared).await?,

@@ -13,6 +13,7 @@ pub mod health;
 pub mod issue;
 pub mod krb5;
 pub mod ldap;
+pub mod ldap_proxy;
 pub mod login;
 pub mod password;
 pub mod pin;

@@ -6,6 +6,7 @@ pub mod est;
 pub mod http;
 pub mod kadmin;
 pub mod kerberos;
+pub mod ldap_server;
 pub mod otpce;
 pub mod provider;
 pub mod radius;
