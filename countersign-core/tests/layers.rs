@@ -1,4 +1,5 @@
-//! The layers of the crate: `wire | pki | domain | krb5 | jose -> oath -> secret | time`, and what it depends on.
+//! The layers of the crate: `wire | pki | ldap -> domain | krb5 | jose -> oath -> secret | time`, and
+//! what it depends on.
 //!
 //! Siblings do not see each other, with two exceptions: `domain::time` is a
 //! value that everybody may name, and `pki/request.rs` compares the names in a
@@ -55,10 +56,11 @@ fn root() -> &'static Path {
 }
 
 /// Each layer, and the layers that it may name.
-const ARROWS: [(&str, &[&str]); 6] = [
+const ARROWS: [(&str, &[&str]); 7] = [
     ("wire", &["oath", "secret", "time"]),
     ("pki", &["oath", "secret", "time"]),
     ("domain", &["oath", "secret", "time"]),
+    ("ldap", &["domain", "oath", "secret", "time"]),
     ("krb5", &["secret", "time"]),
     ("jose", &["secret"]),
     ("oath", &["secret", "time"]),

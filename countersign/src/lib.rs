@@ -5,6 +5,7 @@
 //! * [`listener`]: everything that takes requests from peers.
 //! * [`app`]: one file per use case: load, decide, commit, record.
 //! * [`store`], [`signer`], [`client`]: what is kept, what signs, who is asked.
+//! * [`directory`]: LDAP servers that are asked, below all of these.
 //! * [`vault`], [`audit`], [`clock`], [`config`]: what all of them need.
 
 pub mod app;
@@ -14,6 +15,7 @@ pub mod cli;
 pub mod client;
 pub mod clock;
 pub mod config;
+pub mod directory;
 pub mod exit;
 pub mod harden;
 pub mod init;

@@ -3,29 +3,39 @@
 use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
 use sha1::Sha1;
-use sha2::{Sha256, Sha512};
+use sha2::{Sha224, Sha256, Sha384, Sha512};
 use subtle::ConstantTimeEq;
 
-/// The HMAC's hash. RFC 4226 knows SHA-1; RFC 6238 §1.2 adds the others.
+/// The HMAC's hash. RFC 4226 knows SHA-1; RFC 6238 §1.2 adds SHA-256 and SHA-512; directories with
+/// the OATH-LDAP schema have all of RFC 8018 appendix B.1.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Algorithm {
     /// HMAC-SHA-1, 20 octets.
     #[default]
     Sha1,
+    /// HMAC-SHA-224, 28 octets.
+    Sha224,
     /// HMAC-SHA-256, 32 octets.
     Sha256,
+    /// HMAC-SHA-384, 48 octets.
+    Sha384,
     /// HMAC-SHA-512, 64 octets.
     Sha512,
 }
 
 impl Algorithm {
+    /// All of them, the shortest first.
+    pub const ALL: [Self; 5] = [Self::Sha1, Self::Sha224, Self::Sha256, Self::Sha384, Self::Sha512];
+
     /// Octets of the hash, which is also the length recommended for a shared secret (RFC 6238 §5.1).
     #[must_use]
     pub const fn output_length(self) -> usize {
         match self {
             Self::Sha1 => 20,
+            Self::Sha224 => 28,
             Self::Sha256 => 32,
+            Self::Sha384 => 48,
             Self::Sha512 => 64,
         }
     }
@@ -94,7 +104,9 @@ pub struct HotpKey(State);
 #[derive(Clone)]
 enum State {
     Sha1(Hmac<Sha1>),
+    Sha224(Hmac<Sha224>),
     Sha256(Hmac<Sha256>),
+    Sha384(Hmac<Sha384>),
     Sha512(Hmac<Sha512>),
 }
 
@@ -104,7 +116,9 @@ impl HotpKey {
     pub fn new(algorithm: Algorithm, secret: &[u8]) -> Self {
         Self(match algorithm {
             Algorithm::Sha1 => State::Sha1(keyed(secret)),
+            Algorithm::Sha224 => State::Sha224(keyed(secret)),
             Algorithm::Sha256 => State::Sha256(keyed(secret)),
+            Algorithm::Sha384 => State::Sha384(keyed(secret)),
             Algorithm::Sha512 => State::Sha512(keyed(secret)),
         })
     }
@@ -114,7 +128,9 @@ impl HotpKey {
     pub fn otp(&self, factor: u64, digits: Digits) -> Otp {
         match &self.0 {
             State::Sha1(key) => truncate(&mac(key, factor), digits),
+            State::Sha224(key) => truncate(&mac(key, factor), digits),
             State::Sha256(key) => truncate(&mac(key, factor), digits),
+            State::Sha384(key) => truncate(&mac(key, factor), digits),
             State::Sha512(key) => truncate(&mac(key, factor), digits),
         }
     }
@@ -194,6 +210,32 @@ mod tests {
         assert!(otp.matches(b"287082"));
         for typed in ["", "28708", "2870820", "0287082", "287083", "287o82"] {
             assert!(!otp.matches(typed.as_bytes()), "{typed}");
+        }
+    }
+
+    /// RFC 4231 §4.2: the text "Hi There" has eight octets, as a moving factor has.
+    #[test]
+    fn every_hash_makes_the_hmac_of_rfc_4231() {
+        const TABLE: [(Algorithm, &str); 4] = [
+            (Algorithm::Sha224, "896fb1128abbdf196832107cd49df33f47b4b1169912ba4f53684b22"),
+            (Algorithm::Sha256, "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"),
+            (
+                Algorithm::Sha384,
+                "afd03944d84895626b0825f4ab46907f15f9dadbe4101ec682aa034c7cebc59c\
+                 faea9ea9076ede7f4af152e8b2fa9cb6",
+            ),
+            (
+                Algorithm::Sha512,
+                "87aa7cdea5ef619d4ff0b4241a1d6cb02379f4e2ce4ec2787ad0b30545e17cde\
+                 daa833b7d6b8a702038b274eaea3f4e4be9d914eeb61f1702e696c203a126854",
+            ),
+        ];
+        let factor = u64::from_be_bytes(*b"Hi There");
+        for (algorithm, expected) in TABLE {
+            let expected = data_encoding::HEXLOWER.decode(expected.as_bytes()).unwrap();
+            assert_eq!(expected.len(), algorithm.output_length());
+            let otp = hotp(algorithm, &[0x0b; 20], factor, digits(10));
+            assert_eq!(otp.as_bytes(), truncate(&expected, digits(10)).as_bytes());
         }
     }
 

@@ -232,8 +232,11 @@ impl<'a> Query<'a> {
     fn algorithm(&self) -> Result<Algorithm, KeyUriError> {
         let Some(text) = self.text("algorithm")? else { return Ok(Algorithm::Sha1) };
         let named = |algorithm: &Algorithm| text.eq_ignore_ascii_case(name_of(*algorithm));
-        let known = [Algorithm::Sha1, Algorithm::Sha256, Algorithm::Sha512].into_iter().find(named);
-        known.ok_or(KeyUriError::Value { name: "algorithm", wanted: "SHA1, SHA256 or SHA512" })
+        let known = Algorithm::ALL.into_iter().find(named);
+        known.ok_or(KeyUriError::Value {
+            name: "algorithm",
+            wanted: "SHA1, SHA224, SHA256, SHA384 or SHA512",
+        })
     }
 
     fn digits(&self) -> Result<Digits, KeyUriError> {
@@ -246,7 +249,9 @@ impl<'a> Query<'a> {
 fn name_of(algorithm: Algorithm) -> &'static str {
     match algorithm {
         Algorithm::Sha1 => "SHA1",
+        Algorithm::Sha224 => "SHA224",
         Algorithm::Sha256 => "SHA256",
+        Algorithm::Sha384 => "SHA384",
         Algorithm::Sha512 => "SHA512",
     }
 }
@@ -369,7 +374,7 @@ mod tests {
             ("otpauth://totp/a?secret=GE&digits=262", value("digits", "6 to 10")),
             (
                 "otpauth://totp/a?secret=GE&algorithm=MD5",
-                value("algorithm", "SHA1, SHA256 or SHA512"),
+                value("algorithm", "SHA1, SHA224, SHA256, SHA384 or SHA512"),
             ),
             ("otpauth://totp/a%2?secret=GE", KeyUriError::Encoding("label")),
             ("otpauth://totp/a%ff?secret=GE", KeyUriError::Encoding("label")),
@@ -402,7 +407,7 @@ mod tests {
             issuer in proptest::option::of(".{1,20}"),
             account in "[^ ].{0,19}",
             secret in proptest::collection::vec(any::<u8>(), 1..80),
-            algorithm in proptest::sample::select(vec![Algorithm::Sha1, Algorithm::Sha256, Algorithm::Sha512]),
+            algorithm in proptest::sample::select(&Algorithm::ALL[..]),
             digits in 6..=10_u8,
             counter in any::<u64>(),
             period in proptest::option::of(1..u32::MAX),

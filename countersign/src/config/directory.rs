@@ -6,10 +6,18 @@ use std::{
     time::Duration,
 };
 
-use countersign_core::{domain::dn::Dn, pki::profile::Span, secret::Secret};
+use countersign_core::{
+    domain::dn::Dn,
+    ldap::{
+        filter,
+        mapping::{HotpCounter, Mapping, PlainSecrets, Profile},
+    },
+    pki::profile::Span,
+    secret::Secret,
+};
 use serde::Deserialize;
 
-use super::{Wrong, duration, secret::first_line, wrong};
+use super::{Wrong, duration, secret::first_line, server_url::ServerUrl, wrong};
 
 /// `[directory]`
 #[derive(Debug, Deserialize)]
@@ -60,53 +68,24 @@ pub struct DirectoryFile {
     pub person: PersonFile,
 }
 
-/// A ready set of attribute names and filters.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Profile {
-    /// Accounts and persons are `inetOrgPerson` entries.
-    #[default]
-    InetOrgPerson,
-    /// Æ-DIR.
-    AeDir,
-}
-
-/// Whether secrets may be kept without encryption.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum PlainSecrets {
-    /// They may not.
-    #[default]
-    Refuse,
-    /// As base32 text, as OATH-LDAP without a key has them.
-    Base32,
-    /// As octets, as slapo-otp has them.
-    Raw,
-}
-
-/// What `oathHOTPCounter` means.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum HotpCounter {
-    /// The next one expected (OATH-LDAP).
-    #[default]
-    Next,
-    /// The last one used (slapo-otp).
-    Last,
-}
-
 /// `[directory.account]`: what differs from the profile.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct AccountFile {
-    /// Below which accounts are.
+    /// Below which accounts are; `directory.base` if it is not given.
     pub base: Option<String>,
     /// What an account is, a filter (RFC 4515).
     pub filter: Option<String>,
+    /// How an account is found by a login name, a filter with `{name}` in the place of it.
+    pub login_filter: Option<String>,
     /// The attribute with the login name.
     pub name: Option<String>,
     /// The attribute with the user principal name.
     pub upn: Option<String>,
+    /// The attribute with the distinguished name that certificates shall have.
+    pub dn: Option<String>,
+    /// The attribute with the DNS domain.
+    pub realm: Option<String>,
     /// The attribute with the security identifier.
     pub sid: Option<String>,
     /// The attribute with the groups.
@@ -127,6 +106,8 @@ pub struct TokenFile {
     pub base: Option<String>,
     /// The attribute with the owner's DN.
     pub owner: Option<String>,
+    /// The attribute that names a token's entry, and new ones.
+    pub rdn: Option<String>,
     /// The parameters of new HOTP tokens, a DN.
     pub hotp_parameters: Option<String>,
     /// The parameters of new TOTP tokens, a DN.
@@ -152,22 +133,20 @@ pub struct DirectorySettings {
     pub connections: usize,
     /// How long token parameters are remembered.
     pub parameters_cache: Duration,
-    /// A ready set of attribute names and filters.
-    pub profile: Profile,
-    /// Below which accounts, tokens and persons are.
-    pub base: Dn,
+    /// The site's names of attributes, and its filters.
+    pub mapping: Mapping,
+    /// Below which accounts and persons are.
+    pub base: String,
+    /// Below which accounts are.
+    pub account_base: String,
+    /// Below which tokens are, and where new ones are added.
+    pub token_base: String,
+    /// The parameters of new HOTP tokens, a DN.
+    pub hotp_parameters: Option<String>,
+    /// The parameters of new TOTP tokens, a DN.
+    pub totp_parameters: Option<String>,
     /// Files with private keys.
     pub keys: Vec<PathBuf>,
-    /// Whether secrets may be kept without encryption.
-    pub plain_secrets: PlainSecrets,
-    /// What `oathHOTPCounter` means.
-    pub hotp_counter: HotpCounter,
-    /// What differs from the profile, of accounts.
-    pub account: AccountFile,
-    /// Of tokens.
-    pub token: TokenFile,
-    /// Of persons.
-    pub person: PersonFile,
 }
 
 /// A directory server, and as whom we are there.
@@ -192,7 +171,8 @@ pub(super) fn check_directory(
     base: &Path,
 ) -> Result<DirectorySettings, Wrong> {
     let key = "directory";
-    let base_dn = Dn::parse(&file.base).or_else(|error| wrong("directory.base", error.to_string()));
+    ServerUrl::parse(&file.url).or_else(|cause| wrong("directory.url", cause))?;
+    let mapping = mapping(&file)?;
     let bind = match (file.bind_dn, file.bind_password_file) {
         (None, None) => None,
         (Some(dn), Some(path)) => {
@@ -205,6 +185,8 @@ pub(super) fn check_directory(
         (Some(certificate), Some(key)) => Some((base.join(certificate), base.join(key))),
         _ => return wrong(key, "certificate and key go together"),
     };
+    let root = file.base;
+    name("directory.base", Some(root.clone()))?;
     Ok(DirectorySettings {
         server: ServerSettings {
             url: file.url,
@@ -216,15 +198,89 @@ pub(super) fn check_directory(
         },
         connections: file.connections.map_or(CONNECTIONS, NonZeroUsize::get),
         parameters_cache: file.parameters_cache.map_or(PARAMETERS_CACHE, duration),
-        profile: file.profile,
-        base: base_dn?,
+        mapping,
+        account_base: name("directory.account.base", file.account.base)?.unwrap_or(root.clone()),
+        token_base: name("directory.token.base", file.token.base)?.unwrap_or(root.clone()),
+        hotp_parameters: name("directory.token.hotp-parameters", file.token.hotp_parameters)?,
+        totp_parameters: name("directory.token.totp-parameters", file.token.totp_parameters)?,
+        base: root,
         keys: file.keys.iter().map(|path| base.join(path)).collect(),
-        plain_secrets: file.plain_secrets,
-        hotp_counter: file.hotp_counter,
-        account: file.account,
-        token: file.token,
-        person: file.person,
     })
+}
+
+/// The profile's names, and in their place those that the site has for itself.
+fn mapping(file: &DirectoryFile) -> Result<Mapping, Wrong> {
+    let mut mapping = file.profile.mapping();
+    mapping.token.hotp_counter = file.hotp_counter;
+    mapping.token.plain_secrets = file.plain_secrets;
+    let (account, given) = (&mut mapping.account, &file.account);
+    if let Some(text) = &given.filter {
+        account.filter = checked_filter("directory.account.filter", text)?;
+    }
+    if let Some(text) = &given.login_filter {
+        account.login_filter = Some(checked_login_filter(text)?);
+    }
+    for (key, to, given) in [
+        ("account.name", &mut account.name, &given.name),
+        ("token.owner", &mut mapping.token.owner, &file.token.owner),
+        ("token.rdn", &mut mapping.token.rdn, &file.token.rdn),
+        ("person.name", &mut mapping.person.name, &file.person.name),
+    ] {
+        if let Some(name) = given {
+            *to = attribute(key, name)?;
+        }
+    }
+    for (key, to, given) in [
+        ("account.upn", &mut account.upn, &given.upn),
+        ("account.dn", &mut account.dn, &given.dn),
+        ("account.sid", &mut account.sid, &given.sid),
+        ("account.realm", &mut account.realm, &given.realm),
+        ("account.groups", &mut account.groups, &given.groups),
+        ("account.person", &mut account.person, &given.person),
+        ("account.not-before", &mut account.not_before, &given.not_before),
+        ("account.not-after", &mut account.not_after, &given.not_after),
+        ("person.mail", &mut mapping.person.mail, &file.person.mail),
+    ] {
+        match given.as_deref() {
+            None => {}
+            Some("") => *to = None,
+            Some(name) => *to = Some(attribute(key, name)?),
+        }
+    }
+    Ok(mapping)
+}
+
+/// The name of an attribute: a word or an object identifier (RFC 4512 §2.5), with options.
+fn attribute(key: &str, name: &str) -> Result<String, Wrong> {
+    let is_part = |letter: char| letter.is_ascii_alphanumeric() || "-.;".contains(letter);
+    if name.is_empty() || !name.chars().all(is_part) {
+        return wrong(format!("directory.{key}"), format!("{name:?} is no name of an attribute"));
+    }
+    Ok(name.to_owned())
+}
+
+fn checked_filter(key: &str, text: &str) -> Result<String, Wrong> {
+    if !text.starts_with('(') || ldap3::parse_filter(text).is_err() {
+        return wrong(key, format!("{text:?} is no filter such as (objectClass=person)"));
+    }
+    Ok(text.to_owned())
+}
+
+fn checked_login_filter(text: &str) -> Result<String, Wrong> {
+    let key = "directory.account.login-filter";
+    if !text.contains(filter::NAME) {
+        return wrong(key, "{name} is missing, which stands for the login name");
+    }
+    checked_filter(key, &filter::with_name(text, "alice"))?;
+    Ok(text.to_owned())
+}
+
+/// A distinguished name as it was written.
+fn name(key: &str, text: Option<String>) -> Result<Option<String>, Wrong> {
+    if let Some(text) = &text {
+        Dn::parse(text).or_else(|error| wrong(key, error.to_string()))?;
+    }
+    Ok(text)
 }
 
 const CONNECTIONS: usize = 8;

@@ -45,6 +45,7 @@ pub mod radius;
 pub mod radius_file;
 pub mod reply;
 mod secret;
+pub mod server_url;
 pub mod socket;
 pub mod template;
 #[cfg(test)]

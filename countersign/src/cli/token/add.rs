@@ -30,7 +30,7 @@ pub(super) struct Add {
     /// What administrators call it [default: the first account and the type, upstream or channel]
     #[arg(long, value_name = "TEXT")]
     label: Option<String>,
-    /// The HMAC's hash, for types totp and hotp: sha1, sha256 or sha512 [default: sha1]
+    /// The HMAC's hash, for types totp and hotp: sha1, sha224, sha256, sha384 or sha512 [default: sha1]
     #[arg(long, value_name = "HASH", value_parser = algorithm)]
     algorithm: Option<Algorithm>,
     /// Length of an OTP, 6 to 10 [default: 6]
@@ -192,9 +192,11 @@ impl Add {
 fn algorithm(text: &str) -> Result<Algorithm, String> {
     match text.to_ascii_lowercase().replace('-', "").as_str() {
         "sha1" => Ok(Algorithm::Sha1),
+        "sha224" => Ok(Algorithm::Sha224),
         "sha256" => Ok(Algorithm::Sha256),
+        "sha384" => Ok(Algorithm::Sha384),
         "sha512" => Ok(Algorithm::Sha512),
-        _ => Err("sha1, sha256 or sha512 is wanted".to_owned()),
+        _ => Err("sha1, sha224, sha256, sha384 or sha512 is wanted".to_owned()),
     }
 }
 

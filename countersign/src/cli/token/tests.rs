@@ -180,7 +180,7 @@ fn arguments_without_effect_are_refused() {
         ("add alice --issuer ACME", "--show-uri"),
         ("add alice --show-uri --digits 5", "6 to 10"),
         ("add alice --show-uri --period 0", "--period"),
-        ("add alice --show-uri --algorithm md5", "sha1, sha256 or sha512"),
+        ("add alice --show-uri --algorithm md5", "sha1, sha224, sha256, sha384 or sha512"),
         ("set phone --no-pin --ask-pin", "cannot be used with"),
         ("set phone --no-indicators --indicator otp", "cannot be used with"),
         ("add alice --show-uri --to a@b", "--to is not for a token of type totp"),

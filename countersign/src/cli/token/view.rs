@@ -48,7 +48,9 @@ fn kind(kind: &TokenKind) -> String {
 fn name_of(algorithm: Algorithm) -> &'static str {
     match algorithm {
         Algorithm::Sha1 => "SHA-1",
+        Algorithm::Sha224 => "SHA-224",
         Algorithm::Sha256 => "SHA-256",
+        Algorithm::Sha384 => "SHA-384",
         Algorithm::Sha512 => "SHA-512",
     }
 }
