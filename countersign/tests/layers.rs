@@ -78,21 +78,34 @@ fn root() -> &'static Path {
 }
 
 /// Each layer, and the layers that it may name.
-const ARROWS: [(&str, &[&str]); 19] = [
+const ARROWS: [(&str, &[&str]); 20] = [
     ("lib", &[]),
     ("bin", &["cli"]),
     (
         "cli",
-        &["harden", "hold", "run", "init", "app", "client", "vault", "store", "signer", "listener"],
+        &[
+            "harden",
+            "hold",
+            "run",
+            "init",
+            "app",
+            "client",
+            "vault",
+            "store",
+            "signer",
+            "listener",
+            "directory",
+        ],
     ),
     ("hold", &["listener"]),
     ("init", &["run", "app", "store", "signer", "vault", "audit"]),
-    ("run", &["listener", "app", "store", "signer", "client", "vault", "audit"]),
+    ("run", &["listener", "app", "store", "signer", "client", "vault", "audit", "directory"]),
     ("listener", &["app", "vault"]),
-    ("app", &["store", "signer", "client", "vault", "audit"]),
-    ("store", &[]),
+    ("app", &["store", "signer", "client", "vault", "audit", "directory"]),
+    ("store", &["directory"]),
     ("signer", &["vault"]),
-    ("client", &["vault"]),
+    ("client", &["vault", "directory"]),
+    ("directory", &[]),
     ("vault", &["store"]),
     ("audit", &[]),
     ("config", &["signer"]),
