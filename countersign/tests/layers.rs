@@ -6,7 +6,8 @@
 //! run        -> all: builds and wires, then waits
 //! listener   -> app, core::wire
 //! app        -> store, signer, client, vault, audit, clock, core::{domain, pki}
-//! store, signer, client -> core
+//! store, signer, client -> directory, core
+//! directory  -> core: LDAP servers, below who asks them
 //! ```
 //!
 //! Listeners and clients may name the vault, too, which draws random octets for all.
@@ -78,7 +79,7 @@ fn root() -> &'static Path {
 }
 
 /// Each layer, and the layers that it may name.
-const ARROWS: [(&str, &[&str]); 19] = [
+const ARROWS: [(&str, &[&str]); 20] = [
     ("lib", &[]),
     ("bin", &["cli"]),
     (
@@ -87,12 +88,13 @@ const ARROWS: [(&str, &[&str]); 19] = [
     ),
     ("hold", &["listener"]),
     ("init", &["run", "app", "store", "signer", "vault", "audit"]),
-    ("run", &["listener", "app", "store", "signer", "client", "vault", "audit"]),
+    ("run", &["listener", "app", "store", "signer", "client", "directory", "vault", "audit"]),
     ("listener", &["app", "vault"]),
-    ("app", &["store", "signer", "client", "vault", "audit"]),
-    ("store", &[]),
+    ("app", &["store", "signer", "client", "directory", "vault", "audit"]),
+    ("store", &["directory"]),
     ("signer", &["vault"]),
-    ("client", &["vault"]),
+    ("client", &["directory", "vault"]),
+    ("directory", &[]),
     ("vault", &["store"]),
     ("audit", &[]),
     ("config", &["signer"]),
