@@ -6,7 +6,8 @@
 //! run        -> all: builds and wires, then waits
 //! listener   -> app, core::wire
 //! app        -> store, signer, client, vault, audit, clock, core::{domain, pki}
-//! store, signer, client -> core
+//! store, signer, client -> directory, core
+//! directory  -> core: LDAP servers, below who asks them
 //! ```
 //!
 //! Listeners and clients may name the vault, too, which draws random octets for all.
