@@ -77,15 +77,30 @@ fn root() -> &'static Path {
 }
 
 /// Each layer, and the layers that it may name.
-const ARROWS: [(&str, &[&str]); 18] = [
+const ARROWS: [(&str, &[&str]); 19] = [
     ("lib", &[]),
     ("bin", &["cli"]),
-    ("cli", &["harden", "run", "init", "app", "client", "vault", "store", "signer", "listener"]),
+    (
+        "cli",
+        &[
+            "harden",
+            "run",
+            "init",
+            "app",
+            "client",
+            "directory",
+            "vault",
+            "store",
+            "signer",
+            "listener",
+        ],
+    ),
     ("init", &["run", "app", "store", "signer", "vault", "audit"]),
     ("run", &["listener", "app", "store", "signer", "client", "vault", "audit"]),
     ("listener", &["app", "vault"]),
-    ("app", &["store", "signer", "client", "vault", "audit"]),
-    ("store", &[]),
+    ("app", &["store", "signer", "client", "directory", "vault", "audit"]),
+    ("store", &["directory"]),
+    ("directory", &[]),
     ("signer", &["vault"]),
     ("client", &["vault"]),
     ("vault", &["store"]),
