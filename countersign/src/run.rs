@@ -1,6 +1,6 @@
 //! Start-up, from top to bottom: the only place that wires the parts.
 
-use std::{fmt, io, net::SocketAddr, sync::Arc};
+use std::{fmt, io, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use arc_swap::ArcSwap;
 use countersign_core::{
@@ -27,6 +27,7 @@ use crate::{
         countersign::Countersigner,
         health::Health,
         issue::{Authority, Ca, IssueError, Profiles},
+        ldap_proxy::LdapServerError,
         pin::Argon2Pins,
         publish::{PublishError, PublishSettings, Publisher, addresses},
         renew::{EstSource, Renewer, SigningFiles, Source},
@@ -40,11 +41,13 @@ use crate::{
         Config,
         file::{CaFile, RaFile, RequestFile, TlsFile},
     },
+    directory::DirectoryError,
     listener::{
         control,
         est::{self, Est},
         http::HttpListener,
         inherited::Inherited,
+        ldap::{self, LdapAddresses},
         limit::Limiter,
         otpce::{self, Otpce},
         publish::{self, Published},
@@ -59,7 +62,9 @@ use crate::{
     vault::{Vault, VaultError},
 };
 
+mod back_sock;
 mod controlled;
+mod ldap_proxy;
 mod radius;
 
 pub(crate) use self::radius::Reloader;
@@ -82,22 +87,28 @@ pub struct Daemon {
 pub struct ListenAddresses {
     /// RADIUS.
     pub radius: RadiusAddresses,
+    /// The LDAP proxy.
+    pub ldap: LdapAddresses,
     /// MS-OTPCE, TLS.
     pub otpce: Vec<SocketAddr>,
     /// EST, TLS.
     pub est: Vec<SocketAddr>,
     /// Revocation list, CA certificate, health: plain HTTP.
     pub http: Vec<SocketAddr>,
+    /// slapd's overlay `sock`.
+    pub back_sock: Option<PathBuf>,
 }
 
 impl fmt::Display for ListenAddresses {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { radius, otpce, est, http } = self;
+        let Self { radius, ldap, otpce, est, http, back_sock } = self;
         let RadiusAddresses { udp, tcp, tls, unix } = radius;
         let all = [
             ("RADIUS", udp),
             ("RADIUS/TCP", tcp),
             ("RADIUS/TLS", tls),
+            ("LDAP", &ldap.tcp),
+            ("LDAPS", &ldap.tls),
             ("MS-OTPCE", otpce),
             ("EST", est),
             ("HTTP", http),
@@ -105,7 +116,10 @@ impl fmt::Display for ListenAddresses {
         let addresses = all.iter().flat_map(|(name, some)| {
             some.iter().map(move |address| format!("{name} on {address}"))
         });
-        let paths = unix.iter().map(|path| format!("RADIUS on {}", path.display()));
+        let named = |name| move |path: &PathBuf| format!("{name} on {}", path.display());
+        let paths = unix.iter().map(named("RADIUS"));
+        let paths = paths.chain(ldap.unix.iter().map(named("LDAP")));
+        let paths = paths.chain(back_sock.iter().map(named("back-sock")));
         f.write_str(&addresses.chain(paths).collect::<Vec<_>>().join(", "))
     }
 }
@@ -122,6 +136,12 @@ pub enum StartError {
     /// A RADIUS address or socket.
     #[error(transparent)]
     Radius(#[from] BindError),
+    /// An address or socket of the LDAP proxy.
+    #[error(transparent)]
+    Ldap(#[from] ldap::BindError),
+    /// The directory server behind the LDAP proxy.
+    #[error("config ldap-proxy.upstream: {0}")]
+    LdapServer(#[from] LdapServerError),
     /// A channel by which OTPs are sent.
     #[error(transparent)]
     Delivery(#[from] ChannelError),
@@ -154,6 +174,9 @@ pub enum StartError {
     /// The address of the other CA's EST service.
     #[error("config ra.est.url: {0}")]
     Url(#[from] UrlError),
+    /// A directory server.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
     /// A file or a socket.
     #[error("{object}: {cause}")]
     Io {
@@ -204,6 +227,10 @@ pub async fn start(mut config: Config, mut inherited: Inherited) -> Result<Daemo
         radius::start(settings, state_valid, &vault, &mut inherited, authority, &shared)
     });
     let radius = radius.transpose()?;
+    if let Some(settings) = &config.back_sock {
+        back_sock::start(settings, config.bind_proxy.as_ref(), &mut inherited, &shared)?;
+    }
+    let ldap = ldap_proxy::start(config.ldap_proxy.take(), &mut inherited, &shared)?;
     let reloader = Arc::new(reloading.over(radius.as_ref()));
     let connections = TaskTracker::new();
     let controlled = Controlled::new(
@@ -220,9 +247,11 @@ pub async fn start(mut config: Config, mut inherited: Inherited) -> Result<Daemo
     }
     let addresses = ListenAddresses {
         radius: radius.as_ref().map(|radius| radius.addresses.clone()).unwrap_or_default(),
+        ldap,
         otpce: start_otpce(&config, ra.as_ref(), ca.as_ref(), &shared).await?,
         est: start_est(&config, ca.as_ref(), &shared).await?,
         http: start_http(&config, ra, ca.as_ref(), &shared).await?,
+        back_sock: config.back_sock.as_ref().map(|settings| settings.socket.path.clone()),
     };
     tracing::info!(config = %config.file.display(), "ready: {addresses}");
     let Shared { stop, tasks, .. } = shared;

@@ -1,7 +1,8 @@
 //! The layers of the crate: who may call whom (ARCHITECTURE.md).
 //!
 //! ```text
-//! cli        -> run, init, app, client
+//! cli        -> hold, run, init, app, client
+//! hold       -> listener: takes the door of one of them while nobody else does
 //! run        -> all: builds and wires, then waits
 //! listener   -> app, core::wire
 //! app        -> store, signer, client, vault, audit, clock, core::{domain, pki}
@@ -84,6 +85,7 @@ const ARROWS: [(&str, &[&str]); 19] = [
         "cli",
         &[
             "harden",
+            "hold",
             "run",
             "init",
             "app",
@@ -95,6 +97,7 @@ const ARROWS: [(&str, &[&str]); 19] = [
             "listener",
         ],
     ),
+    ("hold", &["listener"]),
     ("init", &["run", "app", "store", "signer", "vault", "audit"]),
     ("run", &["listener", "app", "store", "signer", "client", "vault", "audit"]),
     ("listener", &["app", "vault"]),

@@ -115,6 +115,16 @@ impl Authenticator {
         Ok(self.store.find(login.key()).await?.map(|subject| subject.account))
     }
 
+    /// Whether the account that a name leads to has a token, usable or not.
+    ///
+    /// # Errors
+    ///
+    /// The store cannot be read.
+    pub async fn has_token(&self, login: &LoginName) -> Result<bool, StoreError> {
+        let subject = self.store.find(login.key()).await?;
+        Ok(subject.is_some_and(|subject| !subject.tokens.is_empty()))
+    }
+
     /// Decides about an attempt, makes the decision durable, and records it.
     pub async fn authenticate(&self, attempt: Attempt) -> Answer {
         let attempt = Arc::new(attempt);

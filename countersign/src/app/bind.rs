@@ -103,6 +103,23 @@ impl Binder {
         self.decide(bind, terms, asked).await
     }
 
+    /// Whether whoever the directory says is bound must use a token here. The name is an
+    /// authorization identity, `dn:…` or `u:…` (RFC 4513 §5.2.1.8); who has none or another
+    /// one cannot be told, and must.
+    ///
+    /// # Errors
+    ///
+    /// The store cannot be read.
+    pub async fn has_token(&self, authorization: &str) -> Result<bool, StoreError> {
+        let dn = authorization.strip_prefix("dn:").map(str::trim_start);
+        let user = authorization.strip_prefix("u:");
+        let Some(name) = dn.or(user).filter(|name| !name.is_empty()) else { return Ok(true) };
+        match self.login(name).await? {
+            Some(login) => self.authenticator.has_token(&login).await,
+            None => Ok(true),
+        }
+    }
+
     /// Records that the directory refused the password of a bind whose OTP was right.
     pub fn refused_by_directory(&self, accepted: &Accepted) {
         if let Some(attempt) = &accepted.attempt {

@@ -7,7 +7,6 @@ use clap::{Parser, Subcommand};
 use crate::{
     config::{Config, ConfigError},
     exit::Exit,
-    listener::inherited::Inherited,
 };
 
 pub mod account;
@@ -110,10 +109,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 impl Command {
     fn run(self, context: &Context) -> anyhow::Result<Exit> {
         // Before there are threads, for the environment is cleared of them.
-        let inherited = if matches!(self, Self::Serve(_)) {
-            Inherited::from_environment()
+        let sockets = if let Self::Serve(command) = &self {
+            command.sockets()?
         } else {
-            Inherited::default()
+            serve::Sockets::default()
         };
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         runtime.block_on(async {
@@ -121,7 +120,7 @@ impl Command {
                 Self::Demo(command) => command.run(context).await,
                 Self::Init(command) => command.run(context).await,
                 Self::Check(command) => command.run(context).await,
-                Self::Serve(command) => command.run(context, inherited).await,
+                Self::Serve(command) => command.run(context, sockets).await,
                 Self::Reload(command) => command.run(context).await,
                 Self::Login(command) => command.run(context).await,
                 Self::Account(command) => command.run(context).await,

@@ -6,7 +6,9 @@ pub mod est;
 pub mod http;
 pub mod kadmin;
 pub mod kerberos;
+pub mod ldap_server;
 pub mod otpce;
+pub mod provider;
 pub mod radius;
 pub mod tls;
 

@@ -1,7 +1,7 @@
 //! The listener that is an LDAP proxy: `[ldap-proxy]`.
 
 use std::{
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -10,11 +10,9 @@ use countersign_core::pki::profile::Span;
 use serde::Deserialize;
 
 use super::{
-    Wrong,
-    back_sock::WithoutToken,
-    directory::ServerSettings,
-    duration,
+    Wrong, duration,
     file::yes,
+    ldap_url::LdapAddress,
     socket::{SocketFile, SocketSettings, check_socket},
     wrong,
 };
@@ -37,16 +35,19 @@ pub struct LdapProxyFile {
     pub socket_users: Vec<String>,
     /// `[ldap-proxy.tls]`
     pub tls: Option<LdapTlsFile>,
-    /// The directory server: `ldap://`, `ldaps://` or `ldapi://`.
-    pub upstream: String,
-    /// Trust anchors for its certificate, PEM.
+    /// The directory servers, the first that can be reached is taken: `ldap://`, `ldaps://`
+    /// or `ldapi://`.
+    pub upstream: Servers,
+    /// Trust anchors for their certificates, PEM; those of the system if absent.
     pub upstream_trust: Option<PathBuf>,
-    /// Whether StartTLS is asked of it.
+    /// Whether StartTLS is asked of them.
     #[serde(default)]
     pub upstream_start_tls: bool,
     /// What becomes of SASL binds.
     #[serde(default)]
-    pub sasl: Sasl,
+    pub sasl: SaslFile,
+    /// The mechanisms that pass, if any do.
+    pub sasl_mechanisms: Option<Vec<String>>,
     /// What becomes of accounts without a token.
     #[serde(default)]
     pub without_token: WithoutToken,
@@ -59,8 +60,20 @@ pub struct LdapProxyFile {
     pub max_connections: Option<usize>,
     /// How long a client may be silent.
     pub idle_limit: Option<Span>,
-    /// How long the directory server may take for a bind.
+    /// How long the directory server may take for a connection, and for a bind.
     pub time_limit: Option<Span>,
+    /// Octets of the longest request that is taken.
+    pub max_message: Option<usize>,
+}
+
+/// One URL or several.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub enum Servers {
+    /// One.
+    One(String),
+    /// Several.
+    Several(Vec<String>),
 }
 
 /// `[ldap-proxy.tls]`
@@ -82,12 +95,32 @@ pub struct LdapTlsFile {
 /// What becomes of SASL binds, which have no OTP.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Sasl {
+pub enum SaslFile {
     /// They are refused.
     #[default]
     Refuse,
     /// The directory decides about them.
     Pass,
+}
+
+/// What becomes of SASL binds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sasl {
+    /// They are refused.
+    Refuse,
+    /// The directory decides about those by these mechanisms.
+    Pass(Vec<String>),
+}
+
+/// What becomes of a bind of an account that has no token.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WithoutToken {
+    /// The directory decides about it, by the password alone.
+    #[default]
+    Pass,
+    /// It is refused.
+    Refuse,
 }
 
 /// The LDAP proxy.
@@ -99,22 +132,44 @@ pub struct LdapProxySettings {
     pub socket: Option<SocketSettings>,
     /// TLS for clients.
     pub tls: Option<LdapTlsFile>,
-    /// The directory server.
-    pub upstream: ServerSettings,
-    /// Whether StartTLS is asked of it.
-    pub upstream_start_tls: bool,
-    /// What becomes of SASL binds.
-    pub sasl: Sasl,
+    /// The directory servers.
+    pub upstream: LdapServerSettings,
     /// What becomes of accounts without a token.
     pub without_token: WithoutToken,
-    /// Whether passwords are refused where others can read them.
-    pub require_tls: bool,
     /// The attribute of the RDN whose value is the login name, if no account has the DN.
     pub login_attribute: Option<String>,
     /// How many clients may be connected.
     pub max_connections: usize,
-    /// How long a client may be silent.
+    /// What else counts for a connection.
+    pub rules: LdapProxyRules,
+}
+
+/// Directory servers, of which the first that can be reached is taken.
+#[derive(Debug, Clone)]
+pub struct LdapServerSettings {
+    /// Where they are; there is at least one.
+    pub addresses: Vec<LdapAddress>,
+    /// Trust anchors for their certificates, PEM; those of the system if absent.
+    pub trust: Option<PathBuf>,
+    /// Whether StartTLS is asked of those at `ldap://`.
+    pub start_tls: bool,
+    /// How long a connection may take.
+    pub time_limit: Duration,
+}
+
+/// What counts for a connection.
+#[derive(Debug, Clone)]
+pub struct LdapProxyRules {
+    /// What becomes of SASL binds.
+    pub sasl: Sasl,
+    /// Whether passwords are refused where others can read them.
+    pub require_tls: bool,
+    /// How long a client may be silent, and how long a response may wait for it.
     pub idle_limit: Duration,
+    /// How long the directory server may take for a bind.
+    pub time_limit: Duration,
+    /// Octets of the longest request that is taken.
+    pub max_message: usize,
 }
 
 pub(super) fn check_ldap_proxy(
@@ -139,28 +194,78 @@ pub(super) fn check_ldap_proxy(
         key: base.join(tls.key),
         ..tls
     });
+    let time_limit = file.time_limit.map_or(TIME_LIMIT, duration);
     Ok(LdapProxySettings {
         listen: file.listen,
         socket: socket.transpose()?,
         tls,
-        upstream: ServerSettings {
-            url: file.upstream,
+        upstream: LdapServerSettings {
+            addresses: addresses(file.upstream, file.upstream_start_tls)?,
             trust: file.upstream_trust.map(|path| base.join(path)),
-            identity: None,
-            bind: None,
-            authorization_id: None,
-            time_limit: file.time_limit.map_or(TIME_LIMIT, duration),
+            start_tls: file.upstream_start_tls,
+            time_limit,
         },
-        upstream_start_tls: file.upstream_start_tls,
-        sasl: file.sasl,
         without_token: file.without_token,
-        require_tls: file.require_tls,
         login_attribute: file.login_attribute,
         max_connections: file.max_connections.unwrap_or(MAX_CONNECTIONS),
-        idle_limit: file.idle_limit.map_or(IDLE_LIMIT, duration),
+        rules: LdapProxyRules {
+            sasl: sasl(file.sasl, file.sasl_mechanisms)?,
+            require_tls: file.require_tls,
+            idle_limit: file.idle_limit.map_or(IDLE_LIMIT, duration),
+            time_limit,
+            max_message: file.max_message.unwrap_or(MAX_MESSAGE),
+        },
     })
 }
 
+/// A password does not leave this machine in clear.
+fn addresses(servers: Servers, start_tls: bool) -> Result<Vec<LdapAddress>, Wrong> {
+    let key = "ldap-proxy.upstream";
+    let urls = match servers {
+        Servers::One(url) => vec![url],
+        Servers::Several(urls) => urls,
+    };
+    if urls.is_empty() {
+        return wrong(key, "there is none; give the URL of a directory server");
+    }
+    let read = urls.iter().map(|url| LdapAddress::parse(url).or_else(|cause| wrong(key, cause)));
+    let addresses = read.collect::<Result<Vec<_>, _>>()?;
+    for address in &addresses {
+        match address {
+            LdapAddress::Tcp(server) if !start_tls && !is_here(&server.host) => {
+                let cause = format!(
+                    "{address} would see passwords in clear; write ldaps://, or upstream-start-tls = true"
+                );
+                return wrong(key, cause);
+            }
+            LdapAddress::Tcp(_) | LdapAddress::Tls(_) | LdapAddress::Unix(_) => {}
+        }
+    }
+    Ok(addresses)
+}
+
+fn is_here(host: &str) -> bool {
+    let address: Option<IpAddr> = host.parse().ok();
+    host == "localhost" || address.is_some_and(|address| address.to_canonical().is_loopback())
+}
+
+fn sasl(sasl: SaslFile, mechanisms: Option<Vec<String>>) -> Result<Sasl, Wrong> {
+    let key = "ldap-proxy.sasl-mechanisms";
+    match (sasl, mechanisms) {
+        (SaslFile::Refuse, None) => Ok(Sasl::Refuse),
+        (SaslFile::Refuse, Some(_)) => wrong(key, "they need sasl = \"pass\""),
+        (SaslFile::Pass, None) => Ok(Sasl::Pass(MECHANISMS.map(Into::into).into())),
+        // The directory would take the client for us.
+        (SaslFile::Pass, Some(some)) if some.iter().any(|name| name == "EXTERNAL") => {
+            wrong(key, "EXTERNAL would give every client the rights of the proxy")
+        }
+        (SaslFile::Pass, Some(some)) => Ok(Sasl::Pass(some)),
+    }
+}
+
 const MAX_CONNECTIONS: usize = 4096;
+const MAX_MESSAGE: usize = 16 * 1024 * 1024;
 const IDLE_LIMIT: Duration = Duration::from_secs(900);
 const TIME_LIMIT: Duration = Duration::from_secs(10);
+/// By which a ticket is shown, and no password.
+const MECHANISMS: [&str; 2] = ["GSSAPI", "GSS-SPNEGO"];

@@ -5,6 +5,7 @@ pub mod control;
 pub mod est;
 pub mod http;
 pub mod inherited;
+pub mod ldap;
 pub mod limit;
 pub mod otpce;
 pub mod publish;

@@ -231,6 +231,22 @@ pub fn server_config(
     Ok(Arc::new(config))
 }
 
+/// The TLS settings of a listener that asks for no client certificate.
+///
+/// # Errors
+///
+/// Certificate and key do not fit each other.
+pub fn server_config_for_anybody(
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+) -> Result<Arc<ServerConfig>, TlsError> {
+    let builder = ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .map_err(TlsError::ServerKey)?;
+    let builder = builder.with_no_client_auth().with_single_cert(chain, key);
+    Ok(Arc::new(builder.map_err(TlsError::ServerKey)?))
+}
+
 /// The one cryptographic provider of the program.
 #[must_use]
 pub fn provider() -> Arc<CryptoProvider> {

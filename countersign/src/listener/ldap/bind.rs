@@ -3,6 +3,7 @@
 //! finishes when a bind reaches it.
 
 use countersign_core::{
+    domain::{id::CorrelationId, parameters::Wording},
     secret::Secret,
     wire::ldap::{
         bind::{Authentication, BindRequest, anonymous},
@@ -17,9 +18,16 @@ use tokio::{
 };
 
 use super::{
-    Bind, Ruling, Sasl, Wording,
     ended::Ended,
     requests::{OWN, Stretch},
+};
+use crate::{
+    app::{
+        Asked,
+        bind::{Accepted, Bind, Bound},
+    },
+    config::ldap_proxy::Sasl,
+    vault,
 };
 
 /// What becomes of a bind before anybody is asked.
@@ -48,13 +56,14 @@ where
                 let answer = self.forward(message.id, octets).await?;
                 self.client.send(answer.expose()).await
             }
-            Plan::Ask(name, password) => match self.rule(name, password).await {
-                Ruling::Accepted { password_length } => {
-                    self.accepted(&bind, message.id, &password[..password_length]).await
+            Plan::Ask(name, password) => match self.decide(name, password).await {
+                Bound::Accepted(accepted) => {
+                    let password = &password[..accepted.password_length.min(password.len())];
+                    self.accepted(&bind, message.id, password, &accepted).await
                 }
-                Ruling::Rejected(wording) => self.reject(message.id, wording).await,
-                Ruling::Declined => self.declined(message.id, octets).await,
-                Ruling::Unavailable => {
+                Bound::Rejected(wording) => self.reject(message.id, wording).await,
+                Bound::Declined => self.declined(message.id, octets).await,
+                Bound::Unavailable => {
                     let text = "the one-time password cannot be checked now";
                     self.refuse(message.id, ResultCode::UNAVAILABLE, text).await
                 }
@@ -91,8 +100,18 @@ where
         }
     }
 
-    async fn rule(&self, name: &str, password: &[u8]) -> Ruling {
-        self.service.guard.rule(Bind { name, password, peer: self.peer }).await
+    async fn decide(&self, name: &str, password: &[u8]) -> Bound {
+        let asked = Asked {
+            peer: self.peer.host(),
+            correlation: CorrelationId::from_bytes(vault::random_octets()),
+            at: self.service.clock.now(),
+        };
+        let bind = Bind {
+            name: name.to_owned(),
+            credentials: Secret::new(password.to_vec()),
+            origin: Some(self.peer.to_string()),
+        };
+        self.service.proxy.binder.bind(bind, &asked).await
     }
 
     /// The password alone goes on, and the directory's answer comes back as it is. Were there
@@ -102,20 +121,23 @@ where
         bind: &BindRequest<'_>,
         id: MessageId,
         password: &[u8],
+        accepted: &Accepted,
     ) -> Result<(), Ended> {
+        let binder = &self.service.proxy.binder;
         if password.is_empty() {
+            binder.refused_by_directory(accepted);
             return self.reject(id, Wording::default()).await;
         }
         let answer = self.forward(id, &bind.with_password(password)).await?;
+        if self.requests.is_anonymous {
+            binder.refused_by_directory(accepted);
+        }
         self.client.send(answer.expose()).await
     }
 
     /// Nobody here knows the name, or a token of it. The directory may know the name as another
     /// way to write that of an account with a token, so it is asked who was let in.
     async fn declined(&mut self, id: MessageId, octets: &Secret<Vec<u8>>) -> Result<(), Ended> {
-        if !self.service.rules.passes_without_token {
-            return self.reject(id, Wording::default()).await;
-        }
         let answer = self.forward(id, octets).await?;
         if !self.requests.is_anonymous && self.has_token().await? {
             tracing::debug!(peer = %self.peer, "another name of an account with a token");
@@ -133,7 +155,13 @@ where
         let result = LdapResult::read(&message).map_err(Ended::Nonsense)?;
         let name = result.value.filter(|_| result.is_success());
         match name.map(std::str::from_utf8) {
-            Some(Ok(name)) => Ok(self.service.guard.has_token(name, self.peer).await),
+            Some(Ok(name)) => {
+                let has_token = self.service.proxy.binder.has_token(name).await;
+                Ok(has_token.unwrap_or_else(|error| {
+                    tracing::error!(%error, "the store failed during a bind");
+                    true
+                }))
+            }
             Some(Err(_)) | None => {
                 tracing::debug!(code = result.code.0, "the directory does not say who is bound");
                 Ok(true)
@@ -142,7 +170,9 @@ where
     }
 
     async fn reject(&mut self, id: MessageId, wording: Wording) -> Result<(), Ended> {
-        let code = wording.code.map_or(ResultCode::INVALID_CREDENTIALS, ResultCode);
+        // Whatever the parameters say, a refusal is no success.
+        let code = wording.code.map(ResultCode).filter(|code| *code != ResultCode::SUCCESS);
+        let code = code.unwrap_or(ResultCode::INVALID_CREDENTIALS);
         self.refuse(id, code, wording.message.as_deref().unwrap_or_default()).await
     }
 
@@ -192,5 +222,7 @@ fn sasl(sasl: &Sasl, mechanism: &str) -> Plan<'static> {
     }
 }
 
-const NOT_SUPPORTED: Plan<'static> =
-    Plan::Refuse(ResultCode::AUTH_METHOD_NOT_SUPPORTED, "this way to authenticate is not let through");
+const NOT_SUPPORTED: Plan<'static> = Plan::Refuse(
+    ResultCode::AUTH_METHOD_NOT_SUPPORTED,
+    "this way to authenticate is not let through",
+);

@@ -33,7 +33,10 @@ impl Inlet {
     }
 
     /// Reads what there is; 0 at the end. Nothing is lost if this is given up.
-    pub(super) async fn fill(&mut self, reader: &mut (impl AsyncRead + Unpin)) -> io::Result<usize> {
+    pub(super) async fn fill(
+        &mut self,
+        reader: &mut (impl AsyncRead + Unpin),
+    ) -> io::Result<usize> {
         if self.start > 0 {
             self.octets.copy_within(self.start..self.end, 0);
             self.octets[self.end - self.start..self.end].zeroize();

@@ -17,8 +17,14 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Service, dialogue::Dialogue, ended::Ended, inlet::Inlet, outlet, outlet::Outlet};
-use crate::listener::ldap::peer::Peer;
+use super::{
+    Service,
+    dialogue::Dialogue,
+    ended::Ended,
+    inlet::Inlet,
+    outlet::{self, Outlet},
+    peer::Peer,
+};
 
 /// What has come from the client, and what that has led to.
 pub(super) struct Requests {

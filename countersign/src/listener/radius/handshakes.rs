@@ -13,18 +13,18 @@ use crate::listener::limit::network_of;
 
 /// Handshakes under way on one socket.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Handshakes(Arc<Mutex<HashMap<IpAddr, usize>>>);
+pub(in crate::listener) struct Handshakes(Arc<Mutex<HashMap<IpAddr, usize>>>);
 
 /// A place for one handshake, free again when this is dropped.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(in crate::listener) struct Place {
     handshakes: Handshakes,
     network: IpAddr,
 }
 
 impl Handshakes {
     /// A place, if the network has one left.
-    pub(super) fn begin(&self, address: IpAddr) -> Option<Place> {
+    pub(in crate::listener) fn begin(&self, address: IpAddr) -> Option<Place> {
         let network = network_of(address);
         let mut under_way = self.under_way();
         let count = under_way.entry(network).or_default();

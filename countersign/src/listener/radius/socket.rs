@@ -33,7 +33,10 @@ fn udp_shared(address: SocketAddr) -> io::Result<UdpSocket> {
     UdpSocket::from_std(socket.into())
 }
 
-pub(super) fn tcp(address: SocketAddr, inherited: &mut Inherited) -> io::Result<TcpListener> {
+pub(in crate::listener) fn tcp(
+    address: SocketAddr,
+    inherited: &mut Inherited,
+) -> io::Result<TcpListener> {
     let socket = match inherited.take_tcp(address) {
         Some(socket) => socket,
         None => {
