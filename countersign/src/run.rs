@@ -58,12 +58,13 @@ use crate::{
         SignerError,
         file::{AwsVerify, FileSigner},
     },
-    store::{Store, StoreError, embedded::Embedded},
-    vault::{Vault, VaultError},
+    store::{Store, StoreError},
+    vault::{Vault, VaultError, keys::SiteKeyError},
 };
 
 mod back_sock;
 mod controlled;
+mod keeping;
 mod ldap_proxy;
 mod radius;
 
@@ -116,10 +117,10 @@ impl fmt::Display for ListenAddresses {
         let addresses = all.iter().flat_map(|(name, some)| {
             some.iter().map(move |address| format!("{name} on {address}"))
         });
-        let named = |name| move |path: &PathBuf| format!("{name} on {}", path.display());
-        let paths = unix.iter().map(named("RADIUS"));
-        let paths = paths.chain(ldap.unix.iter().map(named("LDAP")));
-        let paths = paths.chain(back_sock.iter().map(named("back-sock")));
+        let paths = unix.iter().map(|path| ("RADIUS", &**path));
+        let paths = paths.chain(ldap.unix.iter().map(|path| ("LDAP", path.as_ref())));
+        let paths = paths.chain(back_sock.iter().map(|path| ("back-sock", path.as_path())));
+        let paths = paths.map(|(name, path)| format!("{name} on {}", path.display()));
         f.write_str(&addresses.chain(paths).collect::<Vec<_>>().join(", "))
     }
 }
@@ -130,6 +131,9 @@ pub enum StartError {
     /// The master key.
     #[error(transparent)]
     Vault(#[from] VaultError),
+    /// The private keys for secrets in a directory.
+    #[error(transparent)]
+    SiteKeys(#[from] SiteKeyError),
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -210,7 +214,7 @@ pub async fn start(mut config: Config, mut inherited: Inherited) -> Result<Daemo
     let control_socket = control::bind(&config.control_socket)
         .await
         .map_err(io_error(format!("control socket {}", config.control_socket.display())))?;
-    let vault = Arc::new(Vault::open(&config.master_key)?);
+    let vault = keeping::vault(&config)?;
     let shared = share(&config, &vault)?;
     let ca = match &config.ca {
         Some(ca) => Some(start_ca(ca, &config.request, &shared).await?),
@@ -333,7 +337,7 @@ pub fn certificate_authority(
 ///
 /// The store, the keys or the CA of the config cannot be used.
 pub fn offline_commands(config: &Config) -> Result<Commands, StartError> {
-    let vault = Arc::new(Vault::open(&config.master_key)?);
+    let vault = keeping::vault(config)?;
     let shared = share(config, &vault)?;
     let ca = config.ca.as_ref().map(|ca| {
         certificate_authority(ca, &config.request, shared.store.clone(), shared.audit.clone())
@@ -361,7 +365,7 @@ fn commands(config: &Config, vault: &Arc<Vault>, ca: Option<Arc<Ca>>, shared: &S
 }
 
 fn share(config: &Config, vault: &Arc<Vault>) -> Result<Shared, StartError> {
-    let store: Arc<dyn Store> = Arc::new(Embedded::open(&config.store, vault.key_id())?);
+    let store = keeping::store(config, vault)?;
     let audit_log = format!("audit log {}", config.audit_log.display());
     let audit: Arc<dyn Audit> =
         Arc::new(FileAudit::open(&config.audit_log).map_err(io_error(audit_log))?);

@@ -50,7 +50,7 @@ fn notes() -> Vec<String> {
 
 /// A POSIX extended regular expression for the normalised DNs of accounts and tokens, and of
 /// nothing else: any other character, a line feed above all, keeps a DN out.
-pub(super) fn pattern(wanted: &Wanted) -> String {
+pub(in crate::app::ldap) fn pattern(wanted: &Wanted) -> String {
     let names = &wanted.names;
     let below = |attribute: &str, base: &str| {
         format!("{}=[{names}]+,{}", escaped(attribute), escaped(base))

@@ -1,13 +1,14 @@
 //! What the config of Countersign says of slapd.
 
-use countersign_core::domain::dn::Dn;
+use countersign_core::{domain::dn::Dn, ldap::mapping::Profile};
 
 use super::{Attributes, Socket, Wanted};
 use crate::config::{
     Config,
     back_sock::{BackSockSettings, PasswordBy},
     delivery::DeliveryMeans,
-    directory::{DirectorySettings, Profile},
+    directory::DirectorySettings,
+    ldap_url::LdapAddress,
 };
 
 /// What no config of Countersign says.
@@ -123,7 +124,8 @@ fn base(
     back_sock: Option<&BackSockSettings>,
 ) -> Option<String> {
     let suffix = back_sock.and_then(|settings| settings.suffixes.first());
-    directory.map(|settings| &settings.base).or(suffix).map(Dn::to_string)
+    let base = directory.map(|settings| normal(&settings.base));
+    base.or_else(|| suffix.map(Dn::to_string))
 }
 
 /// Where binds may come from, or where the store's accounts are.
@@ -134,14 +136,13 @@ fn accounts(
 ) -> Vec<String> {
     match (back_sock, directory) {
         (Some(settings), _) => settings.accounts.iter().map(Dn::to_string).collect(),
-        (None, Some(settings)) => {
-            vec![settings.account.base.clone().unwrap_or_else(|| base.to_owned())]
-        }
+        (None, Some(settings)) => vec![normal(&settings.account_base)],
         (None, None) => vec![base.to_owned()],
     }
 }
 
-/// Where tokens are; an embedded store has none in slapd.
+/// Where tokens are; an embedded store has none in slapd. Rules for tokens must not be rules
+/// for everything, so they have a place of their own.
 fn tokens(
     directory: Option<&DirectorySettings>,
     back_sock: Option<&BackSockSettings>,
@@ -150,9 +151,17 @@ fn tokens(
     let named = back_sock.iter().flat_map(|settings| settings.tokens.iter().map(Dn::to_string));
     let named: Vec<_> = named.collect();
     let Some(settings) = directory else { return named };
-    let own = settings.token.base.clone().unwrap_or_else(|| format!("cn=otp,{base}"));
-    let is_named = |name: &String| Dn::parse(name).ok() == Dn::parse(&own).ok();
-    if named.iter().any(is_named) { named } else { [vec![own], named].concat() }
+    let own = normal(&settings.token_base);
+    match (own == base, named.is_empty(), named.contains(&own)) {
+        (true, true, _) => vec![format!("cn=otp,{base}")],
+        (true, false, _) | (false, _, true) => named,
+        (false, _, false) => [vec![own], named].concat(),
+    }
+}
+
+/// As it is compared; the config was checked for that.
+fn normal(name: &str) -> String {
+    Dn::parse(name).map_or_else(|_| name.to_owned(), |dn| dn.to_string())
 }
 
 /// Whoever the daemon binds as; over ldapi a name that needs no entry.
@@ -182,19 +191,14 @@ fn attributes(
     directory: Option<&DirectorySettings>,
     back_sock: Option<&BackSockSettings>,
 ) -> Attributes {
-    let profile = directory.map_or(Profile::default(), |settings| settings.profile);
-    let (owner, person) = match profile {
-        Profile::InetOrgPerson => ("owner", "seeAlso"),
-        Profile::AeDir => ("aeOwner", "aePerson"),
-    };
+    let usual = Profile::default().mapping();
+    let mapping = directory.map_or(&usual, |settings| &settings.mapping);
     let login = back_sock.and_then(|settings| settings.login_attribute.clone());
-    let name = directory.and_then(|settings| settings.account.name.clone());
-    let of = |value: Option<&String>, usual: &str| value.map_or(usual, String::as_str).to_owned();
     Attributes {
-        account: login.or(name).unwrap_or_else(|| "uid".to_owned()),
-        token: "serialNumber".to_owned(),
-        owner: of(directory.and_then(|settings| settings.token.owner.as_ref()), owner),
-        person: of(directory.and_then(|settings| settings.account.person.as_ref()), person),
+        account: login.unwrap_or_else(|| mapping.account.name.clone()),
+        token: mapping.token.rdn.clone(),
+        owner: mapping.token.owner.clone(),
+        person: mapping.account.person.clone(),
     }
 }
 
@@ -215,7 +219,9 @@ fn isolated(config: &Config) -> bool {
     });
     let is_local = |url: &str| url.starts_with("ldapi:");
     let proxy = config.ldap_proxy.as_ref().is_some_and(|proxy| {
-        !proxy.listen.is_empty() || proxy.tls.is_some() || !is_local(&proxy.upstream.url)
+        let is_unix = |address: &LdapAddress| matches!(address, LdapAddress::Unix(_));
+        let is_remote = !proxy.upstream.addresses.iter().all(is_unix);
+        !proxy.listen.is_empty() || proxy.tls.is_some() || is_remote
     });
     let directory =
         config.directory.as_ref().is_some_and(|directory| !is_local(&directory.server.url));
