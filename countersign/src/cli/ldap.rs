@@ -7,6 +7,7 @@ use crate::exit::Exit;
 
 mod config;
 mod genkey;
+mod migrate;
 
 /// Make slapd ask Countersign at binds, and see what it will do
 #[derive(Debug, Args)]
@@ -19,6 +20,8 @@ pub struct Ldap {
 enum Command {
     Config(Box<config::Config>),
     Genkey(genkey::Genkey),
+    Migrate(migrate::Migrate),
+    Rekey(migrate::Rekey),
 }
 
 impl Ldap {
@@ -31,6 +34,8 @@ impl Ldap {
         match self.command {
             Command::Config(command) => command.run(context),
             Command::Genkey(command) => command.run(context),
+            Command::Migrate(command) => command.run(context).await,
+            Command::Rekey(command) => command.run(context).await,
         }
     }
 }
