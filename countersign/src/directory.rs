@@ -31,6 +31,7 @@ use self::{
 };
 use crate::config::directory::ServerSettings;
 
+pub mod binds;
 mod dial;
 mod operation;
 

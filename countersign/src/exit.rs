@@ -28,3 +28,26 @@ impl From<Exit> for ExitCode {
         })
     }
 }
+
+impl Exit {
+    /// What another process of this program ended with.
+    #[must_use]
+    pub fn of_number(number: u8) -> Self {
+        let all = [Self::Success, Self::Failure, Self::Usage, Self::Config, Self::Refused];
+        all.get(usize::from(number)).copied().unwrap_or(Self::Failure)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_exit_code_is_found_by_its_number() {
+        for number in 0..=4 {
+            let exit = ExitCode::from(Exit::of_number(number));
+            assert_eq!(format!("{exit:?}"), format!("{:?}", ExitCode::from(number)));
+        }
+        assert_eq!(Exit::of_number(137), Exit::Failure);
+    }
+}

@@ -18,6 +18,7 @@ pub mod config;
 pub mod directory;
 pub mod exit;
 pub mod harden;
+pub mod hold;
 pub mod init;
 pub mod listener;
 pub mod log;

@@ -1,6 +1,6 @@
 //! Start-up, from top to bottom: the only place that wires the parts.
 
-use std::{fmt, io, net::SocketAddr, sync::Arc};
+use std::{fmt, io, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use arc_swap::ArcSwap;
 use countersign_core::{
@@ -41,6 +41,7 @@ use crate::{
         Config,
         file::{CaFile, RaFile, RequestFile, TlsFile},
     },
+    directory::DirectoryError,
     listener::{
         control,
         est::{self, Est},
@@ -57,11 +58,13 @@ use crate::{
         SignerError,
         file::{AwsVerify, FileSigner},
     },
-    store::{Store, StoreError, embedded::Embedded},
-    vault::{Vault, VaultError},
+    store::{Store, StoreError},
+    vault::{Vault, VaultError, keys::SiteKeyError},
 };
 
+mod back_sock;
 mod controlled;
+mod keeping;
 mod ldap_proxy;
 mod radius;
 
@@ -93,11 +96,13 @@ pub struct ListenAddresses {
     pub est: Vec<SocketAddr>,
     /// Revocation list, CA certificate, health: plain HTTP.
     pub http: Vec<SocketAddr>,
+    /// slapd's overlay `sock`.
+    pub back_sock: Option<PathBuf>,
 }
 
 impl fmt::Display for ListenAddresses {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { radius, ldap, otpce, est, http } = self;
+        let Self { radius, ldap, otpce, est, http, back_sock } = self;
         let RadiusAddresses { udp, tcp, tls, unix } = radius;
         let all = [
             ("RADIUS", udp),
@@ -112,9 +117,11 @@ impl fmt::Display for ListenAddresses {
         let addresses = all.iter().flat_map(|(name, some)| {
             some.iter().map(move |address| format!("{name} on {address}"))
         });
-        let paths = unix.iter().map(|path| format!("RADIUS on {}", path.display()));
-        let ldapi = ldap.unix.iter().map(|path| format!("LDAP on {}", path.display()));
-        f.write_str(&addresses.chain(paths).chain(ldapi).collect::<Vec<_>>().join(", "))
+        let paths = unix.iter().map(|path| ("RADIUS", &**path));
+        let paths = paths.chain(ldap.unix.iter().map(|path| ("LDAP", path.as_ref())));
+        let paths = paths.chain(back_sock.iter().map(|path| ("back-sock", path.as_path())));
+        let paths = paths.map(|(name, path)| format!("{name} on {}", path.display()));
+        f.write_str(&addresses.chain(paths).collect::<Vec<_>>().join(", "))
     }
 }
 
@@ -124,6 +131,9 @@ pub enum StartError {
     /// The master key.
     #[error(transparent)]
     Vault(#[from] VaultError),
+    /// The private keys for secrets in a directory.
+    #[error(transparent)]
+    SiteKeys(#[from] SiteKeyError),
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -168,6 +178,9 @@ pub enum StartError {
     /// The address of the other CA's EST service.
     #[error("config ra.est.url: {0}")]
     Url(#[from] UrlError),
+    /// A directory server.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
     /// A file or a socket.
     #[error("{object}: {cause}")]
     Io {
@@ -201,7 +214,7 @@ pub async fn start(mut config: Config, mut inherited: Inherited) -> Result<Daemo
     let control_socket = control::bind(&config.control_socket)
         .await
         .map_err(io_error(format!("control socket {}", config.control_socket.display())))?;
-    let vault = Arc::new(Vault::open(&config.master_key)?);
+    let vault = keeping::vault(&config)?;
     let shared = share(&config, &vault)?;
     let ca = match &config.ca {
         Some(ca) => Some(start_ca(ca, &config.request, &shared).await?),
@@ -218,6 +231,9 @@ pub async fn start(mut config: Config, mut inherited: Inherited) -> Result<Daemo
         radius::start(settings, state_valid, &vault, &mut inherited, authority, &shared)
     });
     let radius = radius.transpose()?;
+    if let Some(settings) = &config.back_sock {
+        back_sock::start(settings, config.bind_proxy.as_ref(), &mut inherited, &shared)?;
+    }
     let ldap = ldap_proxy::start(config.ldap_proxy.take(), &mut inherited, &shared)?;
     let reloader = Arc::new(reloading.over(radius.as_ref()));
     let connections = TaskTracker::new();
@@ -239,6 +255,7 @@ pub async fn start(mut config: Config, mut inherited: Inherited) -> Result<Daemo
         otpce: start_otpce(&config, ra.as_ref(), ca.as_ref(), &shared).await?,
         est: start_est(&config, ca.as_ref(), &shared).await?,
         http: start_http(&config, ra, ca.as_ref(), &shared).await?,
+        back_sock: config.back_sock.as_ref().map(|settings| settings.socket.path.clone()),
     };
     tracing::info!(config = %config.file.display(), "ready: {addresses}");
     let Shared { stop, tasks, .. } = shared;
@@ -320,7 +337,7 @@ pub fn certificate_authority(
 ///
 /// The store, the keys or the CA of the config cannot be used.
 pub fn offline_commands(config: &Config) -> Result<Commands, StartError> {
-    let vault = Arc::new(Vault::open(&config.master_key)?);
+    let vault = keeping::vault(config)?;
     let shared = share(config, &vault)?;
     let ca = config.ca.as_ref().map(|ca| {
         certificate_authority(ca, &config.request, shared.store.clone(), shared.audit.clone())
@@ -348,7 +365,7 @@ fn commands(config: &Config, vault: &Arc<Vault>, ca: Option<Arc<Ca>>, shared: &S
 }
 
 fn share(config: &Config, vault: &Arc<Vault>) -> Result<Shared, StartError> {
-    let store: Arc<dyn Store> = Arc::new(Embedded::open(&config.store, vault.key_id())?);
+    let store = keeping::store(config, vault)?;
     let audit_log = format!("audit log {}", config.audit_log.display());
     let audit: Arc<dyn Audit> =
         Arc::new(FileAudit::open(&config.audit_log).map_err(io_error(audit_log))?);

@@ -200,6 +200,24 @@ impl Vault {
         Ok(SealedSecret(sealed))
     }
 
+    /// Seals a shared secret for a token in the form that the store keeps: in a directory as JWE,
+    /// or in clear where that is allowed and there is no key; or else under the master key.
+    ///
+    /// # Errors
+    ///
+    /// There is neither a key of the site nor the permission to do without.
+    pub fn seal_for_store(
+        &self,
+        token: TokenId,
+        secret: &[u8],
+    ) -> Result<SealedSecret, VaultError> {
+        let Some(directory) = &self.directory else { return self.seal(token, secret) };
+        if directory.plain && directory.keys.newest().is_none() {
+            return Ok(SealedSecret(format!("{PLAIN}{}", BASE64URL_NOPAD.encode(secret))));
+        }
+        self.seal_for_directory(token, None, secret)
+    }
+
     /// Opens the shared secret of a token, in whatever form it is kept: sealed here, as JWE, or
     /// in clear with [`PLAIN`] before it.
     ///

@@ -1,7 +1,8 @@
 //! The layers of the crate: who may call whom (ARCHITECTURE.md).
 //!
 //! ```text
-//! cli        -> run, init, app, client
+//! cli        -> hold, run, init, app, client
+//! hold       -> listener: takes the door of one of them while nobody else does
 //! run        -> all: builds and wires, then waits
 //! listener   -> app, core::wire
 //! app        -> store, signer, client, vault, audit, clock, core::{domain, pki}
@@ -77,10 +78,14 @@ fn root() -> &'static Path {
 }
 
 /// Each layer, and the layers that it may name.
-const ARROWS: [(&str, &[&str]); 18] = [
+const ARROWS: [(&str, &[&str]); 19] = [
     ("lib", &[]),
     ("bin", &["cli"]),
-    ("cli", &["harden", "run", "init", "app", "client", "vault", "store", "signer", "listener"]),
+    (
+        "cli",
+        &["harden", "hold", "run", "init", "app", "client", "vault", "store", "signer", "listener"],
+    ),
+    ("hold", &["listener"]),
     ("init", &["run", "app", "store", "signer", "vault", "audit"]),
     ("run", &["listener", "app", "store", "signer", "client", "vault", "audit"]),
     ("listener", &["app", "vault"]),

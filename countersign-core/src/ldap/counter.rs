@@ -121,6 +121,24 @@ impl Position {
         kept.filter(is_same).unwrap_or(here)
     }
 
+    /// Whether the entry is another once the counter has moved. What only a mark has a place for
+    /// changes nothing in it.
+    #[must_use]
+    pub fn moves(&self, to: &TokenCounter) -> bool {
+        to.next != self.next || self.drift_of(to).is_some_and(|drift| Some(drift) != self.drift)
+    }
+
+    /// The same counter with the failures that were read another time.
+    #[must_use]
+    pub fn with_failures_of(&self, other: &Self) -> Self {
+        Self {
+            failure_count: other.failure_count.clone(),
+            failures: other.failures,
+            last_failure: other.last_failure,
+            ..self.clone()
+        }
+    }
+
     /// The modifications that bring about what is wanted, if the entry is as it was read. None
     /// if the entry has no place for the difference.
     #[must_use]
@@ -143,7 +161,7 @@ impl Position {
     #[must_use]
     pub fn moved(&self, wanted: &Wanted) -> Self {
         let mut moved = self.clone();
-        if let Some(to) = wanted.counter.filter(|to| self.differs(to)) {
+        if let Some(to) = wanted.counter.filter(|to| self.moves(to)) {
             moved.counter = self.value_of(to.next);
             moved.next = to.next;
             moved.drift = self.drift_of(&to).or(self.drift);
@@ -157,7 +175,7 @@ impl Position {
     }
 
     fn move_counter(&self, to: &TokenCounter, out: &mut Vec<Modification>) {
-        if !self.differs(to) {
+        if !self.moves(to) {
             return;
         }
         if let Some(value) = self.value_of(to.next) {
@@ -178,10 +196,6 @@ impl Position {
             let value = time::write(to.last).into_bytes();
             out.push(Modification::Replace(attribute::LAST_FAILURE.into(), vec![value]));
         }
-    }
-
-    fn differs(&self, to: &TokenCounter) -> bool {
-        to.next != self.next || self.drift_of(to).is_some_and(|drift| Some(drift) != self.drift)
     }
 
     /// The value of the counter's attribute; nothing before the first one that can be used.

@@ -8,9 +8,10 @@ use sha2::{Digest, Sha256};
 use super::{
     counter::Position,
     entry::{Cause, Entry, EntryError},
+    filter,
     mapping::{HotpCounter, PlainSecrets, TokenMapping},
     parameters::ParametersEntry,
-    schema::{Method, attribute},
+    schema::{Method, attribute, attribute::OBJECT_CLASS},
 };
 use crate::{
     domain::{
@@ -134,6 +135,20 @@ pub fn read(
     })
 }
 
+/// What an entry must be like to be a token (RFC 4515).
+#[must_use]
+pub fn filter() -> String {
+    filter::any(&Method::ALL.map(|method| filter::equals(OBJECT_CLASS, method.token_class())))
+}
+
+/// What stands for a token that an account refers to and that is not there: nobody can use it.
+#[must_use]
+pub fn missing(dn: &str, method: Method, account: AccountId) -> Token {
+    let id = TokenId::from_bytes(digest(&[b"countersign missing", dn.as_bytes()]));
+    let kind = ParametersEntry::absent(method).kind;
+    Token { accounts: vec![account], disabled: true, ..Token::new(id, dn.to_owned(), kind) }
+}
+
 /// The kinds of token that an entry is.
 pub fn methods(entry: &Entry) -> impl Iterator<Item = Method> {
     Method::ALL.into_iter().filter(|method| entry.is_a(method.token_class()))
@@ -225,7 +240,7 @@ pub fn dn_below(attribute: &str, value: &str, base: &str) -> String {
 pub const PLAIN: &str = "plain:";
 const SHORTEST_JWE: usize = 100;
 const ALWAYS: [&str; 14] = [
-    attribute::OBJECT_CLASS,
+    OBJECT_CLASS,
     attribute::ENTRY_UUID,
     attribute::CREATE_TIMESTAMP,
     attribute::SECRET,

@@ -238,7 +238,7 @@ fn fill(directory: &Path, tokens: u64) {
 }
 
 /// Waits for all; changes that wait at the same time share a transaction.
-async fn all_of(changes: Vec<Answer<'_, ()>>) {
+async fn all_of<T>(changes: Vec<Answer<'_, T>>) {
     let mut changes: futures_util::stream::FuturesUnordered<_> = changes.into_iter().collect();
     while let Some(result) = futures_util::StreamExt::next(&mut changes).await {
         result.expect("written");

@@ -430,6 +430,7 @@ impl IssueError {
             | StoreError::NameTaken { .. }
             | StoreError::NotFound { .. }
             | StoreError::Changed { .. }
+            | StoreError::NoPlace { .. }
             | StoreError::Unusable { .. }
             | StoreError::Damaged { .. }) => Self::Store(error),
         }

@@ -1,4 +1,9 @@
-//! PINs: hashed with argon2id, checked slowly on purpose.
+//! PINs: hashed with argon2id, checked slowly on purpose. Static passwords: checked by their hashes.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Mutex, PoisonError},
+};
 
 use argon2::{
     Argon2,
@@ -9,6 +14,7 @@ use countersign_core::{
     secret::Secret,
 };
 
+use super::password::{self, Checked, Unusable};
 use crate::vault;
 
 /// Hashes and checks PINs with argon2id (RFC 9106): 19 MiB of memory, two passes.
@@ -35,10 +41,28 @@ impl PinCheck for Argon2Pins {
     }
 
     fn password_matches(&self, hash: &PasswordHash, password: &[u8]) -> bool {
-        // Schemes of hashes are not known yet: what begins with one matches nothing.
-        !hash.0.expose_bytes().starts_with(b"{") && hash.0 == Secret::new(password.to_vec())
+        match password::check(hash.0.expose_bytes(), password) {
+            Checked::Matches => true,
+            Checked::Differs => false,
+            Checked::Unusable(unusable) => {
+                tell_once(&unusable);
+                false
+            }
+        }
     }
 }
+
+/// Peers can have hashes looked at as often as they like, so the operator is told once of
+/// each scheme that is of no use.
+fn tell_once(unusable: &Unusable) {
+    let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
+    if told.len() < MAX_TOLD && told.insert(unusable.to_string()) {
+        tracing::warn!("{unusable}: such an account cannot log on; set its password anew");
+    }
+}
+
+static TOLD: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+const MAX_TOLD: usize = 32;
 
 #[cfg(test)]
 mod tests {
@@ -68,6 +92,19 @@ mod tests {
             "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4";
         assert!(Argon2Pins.matches(&PinHash(reference.into()), b"password"));
         assert!(!Argon2Pins.matches(&PinHash(reference.into()), b"Password"));
+    }
+
+    #[test]
+    fn a_static_password_is_checked_by_its_scheme() {
+        let matches = |stored: &str, password: &[u8]| {
+            let hash = PasswordHash(Secret::new(stored.as_bytes().to_vec()));
+            Argon2Pins.password_matches(&hash, password)
+        };
+        assert!(matches("{SSHA}Z7SOk9oeJflO+Wmq1IVGoYdJyxQ/7SeM", b"correct horse"));
+        assert!(!matches("{SSHA}Z7SOk9oeJflO+Wmq1IVGoYdJyxQ/7SeM", b"correct"));
+        assert!(matches("geheim", b"geheim"));
+        assert!(!matches("{SASL}alice", b"alice") && !matches("{SASL}alice", b"{SASL}alice"));
+        assert!(TOLD.lock().unwrap().iter().any(|told| told.contains("{SASL}")));
     }
 
     #[test]

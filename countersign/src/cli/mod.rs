@@ -7,7 +7,6 @@ use clap::{Parser, Subcommand};
 use crate::{
     config::{Config, ConfigError},
     exit::Exit,
-    listener::inherited::Inherited,
 };
 
 pub mod account;
@@ -19,6 +18,7 @@ pub mod demo;
 pub mod init;
 pub mod input;
 pub mod krb5;
+pub mod ldap;
 pub mod login;
 pub mod output;
 pub mod pages;
@@ -53,6 +53,7 @@ enum Command {
     Delivery(delivery::Delivery),
     Ca(ca::Ca),
     Krb5(krb5::Krb5),
+    Ldap(ldap::Ldap),
 }
 
 /// What every command gets beside its own arguments.
@@ -108,10 +109,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 impl Command {
     fn run(self, context: &Context) -> anyhow::Result<Exit> {
         // Before there are threads, for the environment is cleared of them.
-        let inherited = if matches!(self, Self::Serve(_)) {
-            Inherited::from_environment()
+        let sockets = if let Self::Serve(command) = &self {
+            command.sockets()?
         } else {
-            Inherited::default()
+            serve::Sockets::default()
         };
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         runtime.block_on(async {
@@ -119,7 +120,7 @@ impl Command {
                 Self::Demo(command) => command.run(context).await,
                 Self::Init(command) => command.run(context).await,
                 Self::Check(command) => command.run(context).await,
-                Self::Serve(command) => command.run(context, inherited).await,
+                Self::Serve(command) => command.run(context, sockets).await,
                 Self::Reload(command) => command.run(context).await,
                 Self::Login(command) => command.run(context).await,
                 Self::Account(command) => command.run(context).await,
@@ -127,6 +128,7 @@ impl Command {
                 Self::Delivery(command) => command.run(context).await,
                 Self::Ca(command) => command.run(context).await,
                 Self::Krb5(command) => command.run(context).await,
+                Self::Ldap(command) => command.run(context).await,
             }
         })
     }
@@ -141,6 +143,7 @@ Examples:
   countersign account add alice --upn alice@example.com
   countersign token add alice --type totp --show-uri
   countersign krb5 check alice          say what an MIT KDC will do when alice logs on
+  countersign ldap config               say what slapd needs so that it asks here at binds
   countersign delivery test mail --to alice@example.com
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 config unusable, 4 credentials refused.";

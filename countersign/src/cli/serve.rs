@@ -8,15 +8,16 @@ use std::{
 use anyhow::{Context as _, bail};
 use clap::Args;
 use socket2::Socket;
-use tokio::net::UnixStream;
+use tokio::{net::UnixStream, process::Command};
 
 use super::Context;
 use crate::{
-    app::command::Command,
+    app::command,
     client::control::{ControlError, hand_over},
-    config::Config,
+    config::{Config, socket::SocketSettings},
     exit::Exit,
     harden,
+    hold::{self, Held, Holder},
     listener::{inherited::Inherited, radius::Accepted},
     log, run,
 };
@@ -30,6 +31,9 @@ use crate::{
 ///
 /// Sockets that systemd opened (socket units) are used where the config has their
 /// address or path.
+///
+/// With [back-sock] in the config and no such socket for it, this process holds the socket
+/// of slapd and starts itself once more to do the work.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Serve {
@@ -37,15 +41,39 @@ pub struct Serve {
     /// `Accept=yes`, or `StandardInput=socket`), then end
     #[arg(long, value_name = "CLIENT")]
     inetd: Option<String>,
+    /// Take the socket of slapd from the process that started this one
+    #[arg(long, hide = true)]
+    held: bool,
+}
+
+/// What was opened before this process began.
+#[derive(Debug, Default)]
+pub struct Sockets {
+    inherited: Inherited,
+    held: Option<Held>,
 }
 
 impl Serve {
+    /// The sockets that were opened for this process. To be called before there are threads.
+    ///
+    /// # Errors
+    ///
+    /// Nobody hands over what somebody said.
+    pub fn sockets(&self) -> anyhow::Result<Sockets> {
+        if self.held {
+            let (inherited, held) =
+                Held::receive().context("--held is for the program itself; leave it out")?;
+            return Ok(Sockets { inherited, held: Some(held) });
+        }
+        Ok(Sockets { inherited: Inherited::from_environment(), held: None })
+    }
+
     /// Starts the daemon and waits for the signal to stop.
     ///
     /// # Errors
     ///
     /// A part cannot be started; the error says which and why.
-    pub async fn run(self, context: &Context, inherited: Inherited) -> anyhow::Result<Exit> {
+    pub async fn run(self, context: &Context, sockets: Sockets) -> anyhow::Result<Exit> {
         let config = context.load_config()?;
         log::start(&config.log);
         if let Err(error) = harden::keep_memory_private() {
@@ -54,13 +82,52 @@ impl Serve {
         if let Err(error) = harden::open_many_files() {
             tracing::warn!(%error, "the limit of open files cannot be raised");
         }
+        let Sockets { inherited, held } = sockets;
         if let Some(client) = self.inetd {
             return connection(config, client, inherited).await;
         }
+        if let (None, Some(back_sock)) = (&held, &config.back_sock)
+            && !inherited.has_path(&back_sock.socket.path)
+        {
+            return hold_socket(&back_sock.socket, inherited).await;
+        }
         let daemon = run::start(config, inherited).await?;
-        signals(&daemon).await?;
+        tokio::select! {
+            stopped = signals(&daemon) => stopped?,
+            () = lost(held.as_ref()) => tracing::error!("the holder of the socket is gone: stopping"),
+        }
         daemon.stop().await;
+        if let Some(held) = held {
+            held.end().await;
+        }
         Ok(Exit::Success)
+    }
+}
+
+/// Holds the socket of slapd for workers, which are this program once more.
+async fn hold_socket(socket: &SocketSettings, inherited: Inherited) -> anyhow::Result<Exit> {
+    let orders = hold::orders()?;
+    let holder = Holder::bind(socket, inherited)
+        .with_context(|| format!("back-sock cannot listen on {}", socket.path.display()))?;
+    // Known from now on, whatever becomes of the file: a worker that is started after an
+    // upgrade is the new program.
+    let program = std::env::current_exe()?;
+    let worker = || {
+        let mut worker = Command::new(&program);
+        worker.args(std::env::args_os().skip(1)).arg("--held");
+        worker
+    };
+    let code = holder.run(worker, orders).await?;
+    Ok(Exit::of_number(code))
+}
+
+/// Returns when there was a holder and there is none any more.
+async fn lost(held: Option<&Held>) {
+    match held {
+        Some(held) => held.lost().await.unwrap_or_else(|error| {
+            tracing::error!(%error, "the holder of the socket cannot be watched");
+        }),
+        None => std::future::pending().await,
     }
 }
 
@@ -105,7 +172,7 @@ async fn connection(
         UnixStream::from_std(socket.into()).context("the connection is no UNIX stream socket")?;
     let credentials = stream.peer_cred()?;
     let (user, process) = (credentials.uid(), credentials.pid());
-    let command = Command::Connect { client: client.clone(), user, process };
+    let command = command::Command::Connect { client: client.clone(), user, process };
     let control = config.control_socket.clone();
     match hand_over(&control, &command).await {
         Err(ControlError::NotRunning) => {}

@@ -8,6 +8,7 @@ pub mod kadmin;
 pub mod kerberos;
 pub mod ldap_server;
 pub mod otpce;
+pub mod provider;
 pub mod radius;
 pub mod tls;
 

@@ -57,10 +57,18 @@ impl Dialer {
         self.authorization.as_deref()
     }
 
+    /// A connection that is bound as ourselves.
     pub(super) async fn dial(&self) -> Result<Ldap, DirectoryError> {
+        let mut connection = self.open().await?;
+        self.bind(&mut connection).await?;
+        Ok(connection)
+    }
+
+    /// A connection that is not bound.
+    pub(super) async fn open(&self) -> Result<Ldap, DirectoryError> {
         let (settings, url) = self.settings().map_err(|error| self.unreachable(explain(&error)))?;
         let opened = LdapConnAsync::with_settings(settings, &url).await;
-        let (driver, mut connection) =
+        let (driver, connection) =
             opened.map_err(|error| self.unreachable(explain_ldap(&error)))?;
         let name = self.name.clone();
         tokio::spawn(async move {
@@ -68,7 +76,6 @@ impl Dialer {
                 tracing::debug!(directory = name, %error, "a connection to a directory ended");
             }
         });
-        self.bind(&mut connection).await?;
         Ok(connection)
     }
 
@@ -142,20 +149,16 @@ fn roots(settings: &ServerSettings) -> Result<RootCertStore, String> {
 }
 
 fn explain(error: &io::Error) -> String {
-    let next = match error.kind() {
-        io::ErrorKind::NotFound => "; is the server running, and is this the path of its socket?",
-        io::ErrorKind::ConnectionRefused => "; is the server running?",
-        io::ErrorKind::PermissionDenied => {
-            "; is the user of this program allowed to use the socket?"
-        }
-        _ => "",
-    };
-    format!("{error}{next}")
+    let next = NEXT_STEPS.iter().find(|(kind, _)| *kind == error.kind());
+    format!("{error}{}", next.map_or("", |(_, step)| step))
 }
 
 fn explain_ldap(error: &LdapError) -> String {
-    match error {
-        LdapError::Io { source } => explain(source),
-        other => other.to_string(),
-    }
+    if let LdapError::Io { source } = error { explain(source) } else { error.to_string() }
 }
+
+const NEXT_STEPS: [(io::ErrorKind, &str); 3] = [
+    (io::ErrorKind::NotFound, "; is the server running, and is this the path of its socket?"),
+    (io::ErrorKind::ConnectionRefused, "; is the server running?"),
+    (io::ErrorKind::PermissionDenied, "; is the user of this program allowed to use the socket?"),
+];

@@ -148,16 +148,14 @@ pub(super) fn succeeded(result: LdapResult) -> Result<LdapResult, Failure> {
 
 /// What the library says when there is no result.
 pub(super) fn failure(error: LdapError) -> Failure {
-    match error {
-        LdapError::LdapResult { result } => match succeeded(result) {
-            Err(failure) => failure,
-            Ok(_) => Failure::Lost("the library took a success for an error".into()),
-        },
-        LdapError::OpSend { .. } | LdapError::ResultRecv { .. } | LdapError::EndOfStream => {
-            Failure::Lost("the connection was closed".into())
-        }
-        other => Failure::Lost(other.to_string()),
+    let is_closed = matches!(
+        error,
+        LdapError::OpSend { .. } | LdapError::ResultRecv { .. } | LdapError::EndOfStream
+    );
+    if is_closed {
+        return Failure::Lost("the connection was closed".into());
     }
+    Failure::Lost(error.to_string())
 }
 
 fn cookie(result: &LdapResult) -> Vec<u8> {

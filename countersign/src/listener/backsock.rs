@@ -16,13 +16,11 @@ use socket2::Socket;
 use tokio_util::sync::CancellationToken;
 
 use self::conversation::Desk;
-pub use self::{
-    door::{Door, finish},
-    rules::Rules,
-};
+pub use self::{door::Door, rules::Rules};
 
 mod conversation;
 mod door;
+pub mod responder;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -35,10 +33,10 @@ pub trait Handler: Send + Sync + 'static {
     /// Whether an OTP is one of this account or token.
     fn compare(&self, compare: Compare) -> impl Future<Output = Answer> + Send;
 
-    /// Whether a bind is one that was begun by the handler itself, which slapd is to decide.
-    /// It takes no place, because the request that it is part of has one. Asked once for
-    /// each bind, so one that is expected is forgotten here.
-    fn is_own(&self, bind: &Bind) -> bool;
+    /// The answer to a bind that was begun by the handler itself. It takes no place, because
+    /// the request that it is part of has one. Asked once for each bind, so one that is
+    /// expected is forgotten here.
+    fn own(&self, bind: &Bind) -> Option<Answer>;
 }
 
 /// Answers slapd on this socket until it is stopped; then takes nothing new, and returns when

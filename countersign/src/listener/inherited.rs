@@ -1,16 +1,28 @@
-//! Sockets that the service manager opened for us (`sd_listen_fds(3)`).
+//! Sockets that somebody else opened for us: the service manager (`sd_listen_fds(3)`), or the
+//! process that holds them.
 //!
 //! A listener takes the one that has its address or path; then nothing is bound anew, and
 //! what came in while we were down is still there.
 
-use std::{io, net::SocketAddr, path::Path};
+use std::{
+    io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use listenfd::ListenFd;
 use socket2::{Domain, Socket, Type};
 
 /// The sockets that nobody has taken yet.
 #[derive(Debug, Default)]
-pub struct Inherited(Vec<Socket>);
+pub struct Inherited(Vec<Opened>);
+
+#[derive(Debug)]
+struct Opened {
+    socket: Socket,
+    /// Where it can be reached; a UNIX socket may have been moved since it was bound.
+    path: Option<PathBuf>,
+}
 
 impl Inherited {
     /// Those that the environment names. It is cleared of them, so this is for the start of
@@ -31,28 +43,36 @@ impl Inherited {
                 taken.ok().flatten()
             })
         };
-        Self((0..count).filter_map(take).collect())
+        Self::from((0..count).filter_map(take).collect::<Vec<Socket>>())
+    }
+
+    /// Adds one more, which listens on a path.
+    pub fn add_path(&mut self, path: PathBuf, socket: Socket) {
+        self.0.push(Opened { socket, path: Some(path) });
+    }
+
+    /// Whether there is a socket that listens on a path.
+    #[must_use]
+    pub fn has_path(&self, path: &Path) -> bool {
+        self.0.iter().any(|opened| opened.listens_on(path))
     }
 
     /// The socket that listens on a path.
     #[must_use]
     pub fn take_path(&mut self, path: &Path) -> Option<Socket> {
-        self.take(|socket| {
-            is_listener(socket)
-                && socket.local_addr().is_ok_and(|address| address.as_pathname() == Some(path))
-        })
+        self.take(|opened| opened.listens_on(path))
     }
 
     /// The socket that listens on a TCP address.
     #[must_use]
     pub fn take_tcp(&mut self, address: SocketAddr) -> Option<Socket> {
-        self.take(|socket| is_listener(socket) && has_address(socket, address))
+        self.take(|Opened { socket, .. }| is_listener(socket) && has_address(socket, address))
     }
 
     /// The socket of a UDP address.
     #[must_use]
     pub fn take_udp(&mut self, address: SocketAddr) -> Option<Socket> {
-        self.take(|socket| {
+        self.take(|Opened { socket, .. }| {
             socket.r#type().is_ok_and(|kind| kind == Type::DGRAM) && has_address(socket, address)
         })
     }
@@ -60,7 +80,7 @@ impl Inherited {
     /// A connection on a UNIX socket that was accepted for us.
     #[must_use]
     pub fn take_connection(&mut self) -> Option<Socket> {
-        self.take(|socket| {
+        self.take(|Opened { socket, .. }| {
             let is_unix = socket.local_addr().is_ok_and(|address| address.is_unix());
             is_unix && !is_listener(socket)
         })
@@ -72,15 +92,31 @@ impl Inherited {
         self.0.len()
     }
 
-    fn take(&mut self, is_it: impl Fn(&Socket) -> bool) -> Option<Socket> {
+    /// All that are left.
+    pub fn sockets(&self) -> impl Iterator<Item = &Socket> {
+        self.0.iter().map(|opened| &opened.socket)
+    }
+
+    fn take(&mut self, is_it: impl Fn(&Opened) -> bool) -> Option<Socket> {
         let place = self.0.iter().position(is_it)?;
-        Some(self.0.swap_remove(place))
+        Some(self.0.swap_remove(place).socket)
+    }
+}
+
+impl Opened {
+    fn listens_on(&self, path: &Path) -> bool {
+        self.path.as_deref() == Some(path) && is_listener(&self.socket)
     }
 }
 
 impl From<Vec<Socket>> for Inherited {
     fn from(sockets: Vec<Socket>) -> Self {
-        Self(sockets)
+        let opened = |socket: Socket| {
+            let address = socket.local_addr().ok();
+            let path = address.and_then(|address| address.as_pathname().map(Path::to_owned));
+            Opened { socket, path }
+        };
+        Self(sockets.into_iter().map(opened).collect())
     }
 }
 
@@ -121,5 +157,18 @@ mod tests {
         assert_eq!(inherited.left(), 1);
         assert!(inherited.take_connection().is_some());
         assert_eq!(inherited.left(), 0);
+    }
+
+    #[test]
+    fn a_socket_that_was_moved_is_known_by_where_it_is_now() {
+        let directory = tempfile::tempdir().unwrap();
+        let (made, path) = (directory.path().join("made"), directory.path().join("slapd.sock"));
+        let unix = UnixListener::bind(&made).unwrap();
+        std::fs::rename(&made, &path).unwrap();
+        let mut inherited = Inherited::default();
+        inherited.add_path(path.clone(), unix.into());
+        assert!(inherited.has_path(&path) && !inherited.has_path(&made));
+        assert_eq!(inherited.sockets().count(), 1);
+        assert!(inherited.take_path(&path).is_some() && !inherited.has_path(&path));
     }
 }

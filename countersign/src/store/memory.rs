@@ -88,8 +88,9 @@ impl Store for Memory {
         token: Token,
         secret: Option<SealedSecret>,
         first: u64,
-    ) -> Answer<'_, ()> {
-        ready(self.state().insert_token(token, secret, first))
+    ) -> Answer<'_, TokenId> {
+        let id = token.id;
+        ready(self.state().insert_token(token, secret, first).map(|()| id))
     }
 
     fn replace_token(&self, from: Token, to: Token) -> Answer<'_, ()> {

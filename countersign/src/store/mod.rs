@@ -17,13 +17,21 @@ use countersign_core::domain::{
 };
 use serde::{Deserialize, Serialize};
 
+pub mod directory;
 pub mod embedded;
 pub mod memory;
 
-/// A shared secret as it is kept: sealed under the master key, bound to its token.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A shared secret as it is kept: sealed under the master key and bound to its token; or in a
+/// directory as JWE, or in clear where that is allowed.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SealedSecret(pub String);
+
+impl std::fmt::Debug for SealedSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SealedSecret(..)")
+    }
+}
 
 /// What a store method returns: a future that may be waited for on any thread.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
@@ -64,13 +72,14 @@ pub trait Store: Send + Sync + 'static {
     /// Adds a token; its accounts must exist.
     ///
     /// Its counter begins at `next = first`, or where a removed token of the
-    /// same id stopped, if that is further on.
+    /// same id stopped, if that is further on. Returns the id that it is kept
+    /// under: its own, unless the store gives ids itself.
     fn insert_token(
         &self,
         token: Token,
         secret: Option<SealedSecret>,
         first: u64,
-    ) -> Answer<'_, ()>;
+    ) -> Answer<'_, TokenId>;
     /// Replaces a token by what is made of it, of the same id; its secret and counter stay.
     ///
     /// If it is no longer as in `from`, [`StoreError::Changed`] and nothing is replaced.
@@ -182,6 +191,14 @@ pub enum StoreError {
         what: &'static str,
         /// Its id.
         id: String,
+    },
+    /// Caller: this store has no place for it.
+    #[error("this store has no place for {what}: {cause}")]
+    NoPlace {
+        /// What it is.
+        what: String,
+        /// Why not, and where it is kept instead.
+        cause: String,
     },
     /// Operator: the store cannot be opened or used.
     #[error("{object}: {cause}")]

@@ -201,6 +201,14 @@ fn everything_that_one_decision_wants_is_one_request() {
 }
 
 #[test]
+fn counter_and_failures_may_have_been_read_at_different_times() {
+    let counter = hotp(&entry().with("oathHOTPCounter", "7").with("oathFailureCount", "2"));
+    let failures = hotp(&entry().with("oathHOTPCounter", "6").with("oathFailureCount", "3"));
+    let both = hotp(&entry().with("oathHOTPCounter", "7").with("oathFailureCount", "3"));
+    assert_eq!(counter.with_failures_of(&failures), both);
+}
+
+#[test]
 fn a_directory_that_was_put_back_is_brought_up_by_the_next_move() {
     let position = hotp(&entry().with("oathHOTPCounter", "5"));
     assert_eq!(position.counter(Some(at(9))), at(9));

@@ -154,6 +154,15 @@ fn an_entry_of_both_kinds_is_two_tokens() {
 }
 
 #[test]
+fn a_token_that_is_not_there_is_one_that_nobody_can_use() {
+    let account = AccountId::from_bytes([1; 16]);
+    let token = missing(DN, Method::Totp, account);
+    assert!(token.disabled && token.accounts == [account] && token.label == DN);
+    assert_ne!(token.id, missing("cn=other", Method::Totp, account).id);
+    assert_eq!(filter(), "(|(objectClass=oathHOTPToken)(objectClass=oathTOTPToken))");
+}
+
+#[test]
 fn a_name_below_a_base_is_read_back_as_it_was_given() {
     use crate::domain::dn::Dn;
     for value in ["yubikey-42", "Alice's phone", " a, b+c=\"d\"\\ ", "#1", "Zoë;<>", "a\0b"] {

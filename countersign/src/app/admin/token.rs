@@ -47,7 +47,7 @@ impl Admin {
             Some(pin) => Some(hash(pin).await?),
             None => None,
         };
-        let token = Token {
+        let mut token = Token {
             owner,
             accounts: accounts.iter().map(|account| account.id).collect(),
             pin,
@@ -57,10 +57,13 @@ impl Admin {
         };
         let uri = self.uri(&token, accounts.first(), first, secret.as_ref());
         let sealed = match &secret {
-            Some(secret) => Some(self.parts.vault.seal(token.id, secret.octets.expose_bytes())?),
+            Some(secret) => {
+                let octets = secret.octets.expose_bytes();
+                Some(self.parts.vault.seal_for_store(token.id, octets)?)
+            }
             None => None,
         };
-        self.parts.store.insert_token(token.clone(), sealed, first).await?;
+        token.id = self.parts.store.insert_token(token.clone(), sealed, first).await?;
         let counter = TokenCounter { next: first, ..TokenCounter::default() };
         let names = self.names(&token.accounts).await?;
         let counter = (!token.accounts.is_empty()).then_some(counter);

@@ -96,11 +96,15 @@ mod tests {
     #[test]
     fn an_account_is_known_in_every_spelling() {
         let accounts = Accounts::default();
-        let alice = found("UID=Alice, DC=test", &["serialNumber=2,cn=otp", "SERIALNUMBER=1,cn=otp"]);
+        let alice =
+            found("UID=Alice, DC=test", &["serialNumber=2,cn=otp", "SERIALNUMBER=1,cn=otp"]);
         assert_eq!(accounts.replace(&[alice, found("uid=bob,dc=test", &[])], 1), Ok(2));
         let token = Known::WithToken("serialnumber=1,cn=otp".into());
         assert_eq!(accounts.known(&dn("userid=alice,dc=TEST")), token);
-        assert_eq!(accounts.known(&dn("uid=bob,dc=test")), Known::WithToken("uid=bob,dc=test".into()));
+        assert_eq!(
+            accounts.known(&dn("uid=bob,dc=test")),
+            Known::WithToken("uid=bob,dc=test".into())
+        );
         assert_eq!(accounts.known(&dn("uid=carol,dc=test")), Known::WithoutToken);
     }
 

@@ -6,7 +6,6 @@
 
 use std::{
     net::IpAddr,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -222,7 +221,11 @@ mod tests {
             (address("127.0.0.1"), &nobody, &nobody, true),
         ];
         for (address, never, only, expected) in cases {
-            assert_eq!(is_proxied(address, never, only), expected, "{address:?} {never:?} {only:?}");
+            assert_eq!(
+                is_proxied(address, never, only),
+                expected,
+                "{address:?} {never:?} {only:?}"
+            );
         }
     }
 }

@@ -1,3 +1,5 @@
 //! OpenLDAP's slapd beside Countersign: what it should have ([`config`]), and what it has.
+//! [`genkey`] makes the keys for secrets in the directory.
 
 pub mod config;
+pub mod genkey;

@@ -97,8 +97,8 @@ impl<H: Handler> Desk<H> {
         if let Some(answer) = self.rules.judge_bind(&bind) {
             return answer;
         }
-        if self.handler.is_own(&bind) {
-            return Answer::Continue;
+        if let Some(answer) = self.handler.own(&bind) {
+            return answer;
         }
         let handler = self.handler.clone();
         self.ask(async move { handler.bind(bind).await }).await

@@ -7,7 +7,7 @@
 
 use std::{io, time::Duration};
 
-use countersign_core::wire::backsock::{Answer, PREAMBLE};
+use countersign_core::wire::backsock::{Answer, PREAMBLE, ResultCode};
 use socket2::{SockRef, Socket};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -48,24 +48,37 @@ impl Door {
         }
     }
 
-    /// Lets nobody knock any more, from whatever process, and answers all who wait.
-    pub async fn close(&self, answer: &Answer) {
+    /// Says that nobody is there who could tell, to all who come, for ever.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub async fn refuse(&self) -> io::Result<()> {
+        loop {
+            let stream = self.next().await?;
+            tokio::spawn(async move { finish(stream, &Answer::of(ResultCode::UNAVAILABLE)).await });
+        }
+    }
+
+    /// Lets nobody knock any more, from whatever process, and answers all who wait: it did
+    /// not work.
+    pub async fn close(&self) {
         // Whoever has found the path already is refused by the system from now on, which
         // slapd tells its client as code 80.
         let socket = SockRef::from(&self.0);
         let _ = socket.shutdown(std::net::Shutdown::Read);
         let mut farewells = JoinSet::new();
         while let Ok((stream, _)) = socket.accept() {
-            farewells.spawn(farewell(stream, answer.clone()));
+            farewells.spawn(farewell(stream));
         }
         farewells.join_all().await;
     }
 }
 
-async fn farewell(socket: Socket, answer: Answer) -> io::Result<()> {
+async fn farewell(socket: Socket) -> io::Result<()> {
     socket.send(PREAMBLE)?;
     socket.set_nonblocking(true)?;
-    finish(UnixStream::from_std(socket.into())?, &answer).await
+    finish(UnixStream::from_std(socket.into())?, &Answer::of(ResultCode::OTHER)).await
 }
 
 /// Writes the answer, and closes when slapd has read it.
@@ -73,7 +86,7 @@ async fn farewell(socket: Socket, answer: Answer) -> io::Result<()> {
 /// # Errors
 ///
 /// slapd is gone.
-pub async fn finish(mut stream: UnixStream, answer: &Answer) -> io::Result<()> {
+pub(super) async fn finish(mut stream: UnixStream, answer: &Answer) -> io::Result<()> {
     let octets = answer.to_octets();
     let rest = async {
         stream.write_all(&octets).await?;

@@ -54,8 +54,8 @@ impl Handler for Fake {
         Answer::of(if is_right { ResultCode::COMPARE_TRUE } else { ResultCode::COMPARE_FALSE })
     }
 
-    fn is_own(&self, bind: &Bind) -> bool {
-        bind.credentials.expose() == b"own"
+    fn own(&self, bind: &Bind) -> Option<Answer> {
+        (bind.credentials.expose() == b"own").then_some(Answer::Continue)
     }
 }
 
@@ -299,7 +299,7 @@ async fn a_door_that_is_closed_answers_who_waits_and_lets_nobody_knock() {
     let mut waiting = UnixStream::connect(&path).await.unwrap();
     waiting.write_all(&bind("right")).await.unwrap();
     let answer = tokio::spawn(read(waiting));
-    door.close(&Answer::of(ResultCode::OTHER)).await;
+    door.close().await;
     assert_eq!(answer.await.unwrap(), "RESULT\ncode: 80\ncode: 80\n\n");
     assert!(UnixStream::connect(&path).await.is_err(), "though the socket is still open");
     drop(elsewhere);

@@ -40,7 +40,8 @@ pub(super) struct Counters {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Step {
     pub(super) key: CounterKey,
-    pub(super) from: CounterValue,
+    /// `None` if it is not there yet.
+    pub(super) from: Option<CounterValue>,
     pub(super) to: CounterValue,
 }
 
@@ -121,7 +122,7 @@ impl Counters {
             }
             self.check_usable(&state, steps.len())?;
             let holds = |(step, base): (&Step, &Option<CounterValue>)| {
-                state.moved(&step.key).or(*base) == Some(step.from)
+                state.moved(&step.key).or(*base) == step.from
             };
             if !steps.iter().zip(&bases).all(holds) {
                 return Ok(None);

@@ -9,9 +9,12 @@
 
 use std::io;
 
-use countersign_core::domain::{
-    counter::COUNTER_LENGTH,
-    id::{AccountId, TokenId},
+use countersign_core::{
+    domain::{
+        counter::COUNTER_LENGTH,
+        id::{AccountId, TokenId},
+    },
+    ldap::token::MarkKey,
 };
 use redb::StorageBackend;
 use sha2::{Digest, Sha256};
@@ -157,6 +160,16 @@ impl CounterKey {
     /// The failures of an account.
     pub(super) fn failures(id: AccountId) -> Self {
         Self::of(b'f', id.as_bytes())
+    }
+
+    /// The mark of what was seen spent of a token that is kept elsewhere.
+    pub(super) fn mark(key: MarkKey) -> Self {
+        Self::of(b'm', &key.0)
+    }
+
+    /// The last failure of an account that is kept elsewhere.
+    pub(super) fn last_failure(id: AccountId) -> Self {
+        Self::of(b'l', id.as_bytes())
     }
 
     fn of(kind: u8, id: &[u8; 16]) -> Self {

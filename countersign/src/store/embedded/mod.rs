@@ -6,6 +6,7 @@
 
 mod counters;
 mod journal;
+mod marks;
 mod records;
 mod tables;
 
@@ -203,7 +204,7 @@ impl Embedded {
     ) -> Result<(), StoreError> {
         loop {
             let from = self.counter(&key)?;
-            let step = Step { key, from, to: value(from) };
+            let step = Step { key, from: Some(from), to: value(from) };
             if self.step(&[step]).await? == Committed::Done {
                 return Ok(());
             }
@@ -220,12 +221,12 @@ impl Store for Embedded {
     fn commit(&self, change: Change) -> Answer<'_, Committed> {
         let failures = change.failures.map(|step| Step {
             key: CounterKey::failures(step.id),
-            from: step.from.encode(),
+            from: Some(step.from.encode()),
             to: step.to.encode(),
         });
         let tokens = change.tokens.iter().map(|step| Step {
             key: CounterKey::token(step.id),
-            from: step.from.encode(),
+            from: Some(step.from.encode()),
             to: step.to.encode(),
         });
         let steps: Vec<_> = failures.into_iter().chain(tokens).collect();
@@ -274,8 +275,9 @@ impl Store for Embedded {
         token: Token,
         secret: Option<SealedSecret>,
         first: u64,
-    ) -> Answer<'_, ()> {
-        let key = CounterKey::token(token.id);
+    ) -> Answer<'_, TokenId> {
+        let id = token.id;
+        let key = CounterKey::token(id);
         let begin = TokenCounter { next: first, ..TokenCounter::default() }.encode();
         let row = TokenRow { token, secret };
         let go_on = move |kept: CounterValue| {
@@ -284,11 +286,10 @@ impl Store for Embedded {
         };
         Box::pin(async move {
             let insert = move |tables: &mut Tables<'_>| tables.insert_token(&row, &begin);
-            if self.records.write(true, insert).await? {
-                Ok(())
-            } else {
-                self.set(key, go_on).await
+            if !self.records.write(true, insert).await? {
+                self.set(key, go_on).await?;
             }
+            Ok(id)
         })
     }
 

@@ -127,7 +127,8 @@ fn keys_are_asked_for_by_the_names_they_have() {
 }
 
 fn open(key: &str, text: &str) -> Result<Secret<Vec<u8>>, Refused> {
-    OpeningKey::new(&PrivateJwk::parse(key).unwrap())?.open(&Jwe::parse(text).unwrap())
+    let key = PrivateJwk::parse(key).expect("it is a key");
+    OpeningKey::new(&key)?.open(&Jwe::parse(text).expect("it is a JWE"))
 }
 
 fn read(text: &str) -> serde_json::Map<String, Value> {

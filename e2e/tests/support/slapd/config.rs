@@ -103,11 +103,18 @@ fn database(slapd: &Slapd, setup: &Setup) -> String {
         slapd.path("data").display(),
         if setup.durable { "FALSE" } else { "TRUE" },
     );
-    for index in ["objectClass eq", "entryUUID eq", "entryCSN eq", "uid eq", "serialNumber eq"] {
+    // Without OATH-LDAP as Debian makes a database.
+    let indexes: &[&str] = if setup.plain {
+        &["objectClass eq", "cn,uid eq"]
+    } else {
+        &[
+            "objectClass,entryUUID,entryCSN eq",
+            "uid,serialNumber eq",
+            "oathHOTPToken,oathTOTPToken,oathTokenIdentifier eq",
+        ]
+    };
+    for index in indexes {
         let _ = writeln!(text, "olcDbIndex: {index}");
-    }
-    if !setup.plain {
-        text += "olcDbIndex: oathHOTPToken,oathTOTPToken,oathTokenIdentifier eq\n";
     }
     let rules = match &setup.access {
         Some(rules) => rules.clone(),

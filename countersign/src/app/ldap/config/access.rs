@@ -8,8 +8,7 @@ use super::{Name, Part, Place, Wanted, quoted};
 /// Rules that go before those that the database has. The first rule that fits decides, so
 /// each ends for everybody unless it says `break`.
 pub(super) fn write(wanted: &Wanted) -> Part {
-    let mut text =
-        format!("dn: {}\nchangetype: modify\nadd: olcAccess\n", wanted.database);
+    let mut text = format!("dn: {}\nchangetype: modify\nadd: olcAccess\n", wanted.database);
     for (index, rule) in rules(wanted).iter().enumerate() {
         let _ = writeln!(text, "olcAccess: {{{index}}}{rule}");
     }
@@ -32,7 +31,8 @@ fn token_rules(wanted: &Wanted, base: &str) -> Vec<String> {
     let token = below(base);
     let initialised = format!("{token} filter={}", quoted(INITIALISED));
     let seed = if wanted.manages_tokens { "write" } else { "read" };
-    let [write_only, delete, read] = ["=w", "=z", "read"].map(|right| administrators(wanted, right));
+    let [write_only, delete, read] =
+        ["=w", "=z", "read"].map(|right| administrators(wanted, right));
     let enrolment = |right: &str| service(wanted.enrolment.as_deref(), right);
     let mut rules = vec![
         format!("to {initialised} attrs=oathSecret {}{write_only} by * none", daemon(wanted, seed)),

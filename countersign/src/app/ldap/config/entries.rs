@@ -30,7 +30,8 @@ pub(super) fn write(wanted: &Wanted) -> Part {
 }
 
 fn container(base: &str) -> String {
-    let (name, value) = base.split(',').next().and_then(|rdn| rdn.split_once('=')).unwrap_or_default();
+    let (name, value) =
+        base.split(',').next().and_then(|rdn| rdn.split_once('=')).unwrap_or_default();
     let (name, value) = (name.trim(), value.trim());
     let class = match name.to_ascii_lowercase().as_str() {
         "ou" => "organizationalUnit",

@@ -10,7 +10,11 @@ use serde::Serialize;
 mod access;
 mod entries;
 mod overlay;
+mod site;
 mod units;
+
+pub(in crate::app::ldap) use overlay::pattern;
+pub use site::{Options, SiteError};
 
 /// What is to be written down.
 #[derive(Debug, Clone)]
@@ -59,7 +63,7 @@ pub struct Attributes {
     /// From a token to its person.
     pub owner: String,
     /// From an account to its person.
-    pub person: String,
+    pub person: Option<String>,
 }
 
 /// The socket that overlay sock asks.
@@ -176,7 +180,8 @@ fn index(wanted: &Wanted) -> Part {
     let own = ["oathTokenIdentifier", "oathHOTPToken", "oathTOTPToken"];
     let own = own.into_iter().chain(["oathHOTPParams", "oathTOTPParams"]);
     let mut names: Vec<&str> = own.collect();
-    for name in [token, owner, person].map(String::as_str) {
+    let more = [Some(token), Some(owner), person.as_ref()];
+    for name in more.into_iter().flatten() {
         if !names.iter().any(|known| known.eq_ignore_ascii_case(name)) {
             names.push(name);
         }
@@ -186,8 +191,12 @@ fn index(wanted: &Wanted) -> Part {
         format!("dn: {database}\nchangetype: modify\nadd: olcDbIndex\nolcDbIndex: {name} eq\n\n")
     });
     let notes = vec![
-        "ldapmodify -c goes on after an index that is there already (\"duplicate index\")".to_owned(),
-        format!("an index for {} is also needed; Debian's slapd has one for uid", wanted.attributes.account),
+        "ldapmodify -c goes on after an index that is there already (\"duplicate index\")"
+            .to_owned(),
+        format!(
+            "an index for {} is also needed; Debian's slapd has one for uid",
+            wanted.attributes.account
+        ),
     ];
     Part { name: Name::Index, place: Place::Config, notes, text: records.collect() }
 }
@@ -197,7 +206,8 @@ fn quoted(word: &str) -> String {
     format!("\"{}\"", word.replace('\\', r"\\").replace('"', "\\\""))
 }
 
-const SCHEMA: &str = include_str!("../schema.ldif");
+/// The schema of OATH-LDAP, as LDIF.
+pub(in crate::app::ldap) const SCHEMA: &str = include_str!("../schema.ldif");
 const VALUES: &str = "\
 dn: cn=oath-ldap-values,cn=schema,cn=config
 objectClass: olcSchemaConfig

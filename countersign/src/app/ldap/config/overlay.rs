@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use countersign_core::domain::dn::Dn;
+
 use super::{Name, Part, Place, Socket, Wanted};
 
 /// The module that has the overlay.
@@ -48,7 +50,7 @@ fn notes() -> Vec<String> {
 
 /// A POSIX extended regular expression for the normalised DNs of accounts and tokens, and of
 /// nothing else: any other character, a line feed above all, keeps a DN out.
-pub(super) fn pattern(wanted: &Wanted) -> String {
+pub(in crate::app::ldap) fn pattern(wanted: &Wanted) -> String {
     let names = &wanted.names;
     let below = |attribute: &str, base: &str| {
         format!("{}=[{names}]+,{}", escaped(attribute), escaped(base))
@@ -62,19 +64,22 @@ pub(super) fn pattern(wanted: &Wanted) -> String {
     }
 }
 
-/// Lower case without blanks around separators, as slapd normalises it, and literal.
+/// As slapd normalises it, and literal. It writes what must be escaped in hexadecimal.
 fn escaped(text: &str) -> String {
-    let parts = text.split(',').map(|rdn| {
-        let (name, value) = rdn.split_once('=').map_or((rdn, None), |(n, v)| (n, Some(v)));
-        value.map_or(name.trim().to_owned(), |value| format!("{}={}", name.trim(), value.trim()))
-    });
-    let text = parts.collect::<Vec<_>>().join(",").to_lowercase();
+    let normal = Dn::parse(text).map_or_else(|_| text.to_lowercase(), |dn| dn.to_string());
     let mut escaped = String::new();
-    for character in text.chars() {
-        if r"\^$.[]|()*+?{}".contains(character) {
-            escaped.push('\\');
+    let mut characters = normal.chars().peekable();
+    while let Some(character) = characters.next() {
+        match (character, characters.peek()) {
+            ('\\', Some(next)) if !next.is_ascii_hexdigit() => {
+                let _ = write!(escaped, "\\\\{:02X}", u32::from(*next));
+                characters.next();
+            }
+            (special, _) if r"\^$.[]|()*+?{}".contains(special) => {
+                escaped.extend(['\\', special]);
+            }
+            (other, _) => escaped.push(other),
         }
-        escaped.push(character);
     }
     escaped
 }

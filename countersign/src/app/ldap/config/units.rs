@@ -40,7 +40,11 @@ pub(super) fn service(wanted: &Wanted) -> Part {
          Environment=LDAPNOINIT=1\nRestart=always\nRestartSec=100ms\n"
     );
     text += HARDENED;
-    text += if wanted.isolated { ISOLATED } else { "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6\n" };
+    text += if wanted.isolated {
+        ISOLATED
+    } else {
+        "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6\n"
+    };
     if let Some(directory) = wanted.config_file.parent() {
         let _ = writeln!(text, "ReadWritePaths={}", directory.display());
     }

@@ -1,0 +1,36 @@
+//! `countersign ldap`: OpenLDAP's slapd, and OATH-LDAP entries in directories.
+
+use clap::{Args, Subcommand};
+
+use super::Context;
+use crate::exit::Exit;
+
+mod config;
+mod genkey;
+
+/// Make slapd ask Countersign at binds, and see what it will do
+#[derive(Debug, Args)]
+pub struct Ldap {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Config(Box<config::Config>),
+    Genkey(genkey::Genkey),
+}
+
+impl Ldap {
+    /// Writes or examines.
+    ///
+    /// # Errors
+    ///
+    /// The config cannot be used, or something that was asked for is missing.
+    pub async fn run(self, context: &Context) -> anyhow::Result<Exit> {
+        match self.command {
+            Command::Config(command) => command.run(context),
+            Command::Genkey(command) => command.run(context),
+        }
+    }
+}

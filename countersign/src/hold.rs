@@ -1,0 +1,217 @@
+//! The process that holds the socket of slapd, so that it outlives the one that answers.
+//!
+//! slapd before 2.6.14 takes a connection that is cut off for success. Connections that wait
+//! to be taken are cut off when the last process that has the socket ends. So a small
+//! process has it, which does nothing that could fail: it starts the program once more as
+//! its worker, hands the socket over, and starts another worker when that one is killed.
+//! When it ends itself, it first answers all who wait.
+//!
+//! The service manager can do the same (a systemd socket unit); then this is not needed.
+
+use std::{
+    fs, io,
+    os::{fd::OwnedFd, unix::fs::MetadataExt, unix::process::ExitStatusExt},
+    path::{Path, PathBuf},
+    process::{ExitStatus, Stdio},
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use socket2::Socket;
+use tokio::{
+    process::{Child, Command},
+    sync::mpsc::Receiver,
+    time::timeout,
+};
+
+use self::pause::Pauses;
+use crate::{
+    config::socket::SocketSettings,
+    listener::{backsock::Door, inherited::Inherited, unix},
+};
+
+mod handing;
+mod pause;
+mod signals;
+#[cfg(test)]
+mod tests;
+mod worker;
+
+pub use self::{signals::orders, worker::Held};
+
+/// Has the socket, and workers who use it.
+#[derive(Debug)]
+pub struct Holder {
+    place: Place,
+    /// Sockets of other listeners, which every worker gets.
+    others: Inherited,
+}
+
+/// A socket, and what it is found by.
+#[derive(Debug)]
+struct Place {
+    socket: Socket,
+    path: PathBuf,
+    file: Option<(u64, u64)>,
+}
+
+/// How a worker ended.
+enum Ended {
+    /// By itself, or because it was told to.
+    Done(u8),
+    /// Somebody killed it, or it did itself.
+    Died(ExitStatus),
+}
+
+impl Holder {
+    /// Binds the socket.
+    ///
+    /// # Errors
+    ///
+    /// Somebody listens there, or it cannot be made.
+    pub fn bind(settings: &SocketSettings, others: Inherited) -> io::Result<Self> {
+        let socket = unix::bind(settings)?;
+        Ok(Self { place: Place::new(socket, settings.path.clone()), others })
+    }
+
+    /// Has workers started by this command until one ends by itself or `orders` say so;
+    /// returns its exit code. Orders are handed on to the worker.
+    ///
+    /// # Errors
+    ///
+    /// No worker can be started.
+    pub async fn run(
+        self,
+        command: impl Fn() -> Command,
+        mut orders: Receiver<Signal>,
+    ) -> io::Result<u8> {
+        let ended = self.keep_working(command, &mut orders).await;
+        self.place.close().await;
+        ended
+    }
+
+    async fn keep_working(
+        &self,
+        command: impl Fn() -> Command,
+        orders: &mut Receiver<Signal>,
+    ) -> io::Result<u8> {
+        let mut pauses = Pauses::default();
+        loop {
+            let started = Instant::now();
+            // The channel ends with this process, by which the worker knows.
+            let (mut worker, _channel) = self.start(command())?;
+            let status = match self.watch(&mut worker, orders).await? {
+                Ended::Done(code) => return Ok(code),
+                Ended::Died(status) => status,
+            };
+            let pause = pauses.after(started.elapsed());
+            tracing::error!(%status, ?pause, "the worker died; another one is started");
+            if let Some(code) = self.refuse(pause, orders).await {
+                return Ok(code);
+            }
+        }
+    }
+
+    fn start(&self, mut command: Command) -> io::Result<(Child, Socket)> {
+        let (ours, theirs) = handing::channel()?;
+        handing::hand_over(&ours, (&self.place.path, &self.place.socket), &self.others)?;
+        command.stdin(Stdio::from(OwnedFd::from(theirs)));
+        Ok((command.spawn()?, ours))
+    }
+
+    /// Waits for the end of a worker, and hands orders on to it.
+    async fn watch(&self, worker: &mut Child, orders: &mut Receiver<Signal>) -> io::Result<Ended> {
+        let mut is_stopping = false;
+        loop {
+            tokio::select! {
+                status = worker.wait() => return Ok(ended(status?, is_stopping)),
+                Some(signal) = orders.recv() => {
+                    tell(worker, signal);
+                    if is_stop(signal) {
+                        is_stopping = true;
+                        self.place.close().await;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Answers in the place of a worker for a while; the exit code, if it is told to stop.
+    async fn refuse(&self, pause: Duration, orders: &mut Receiver<Signal>) -> Option<u8> {
+        let stop = async {
+            while let Some(signal) = orders.recv().await {
+                if is_stop(signal) {
+                    return;
+                }
+            }
+            std::future::pending().await
+        };
+        tokio::select! {
+            () = stop => Some(0),
+            _ = timeout(pause, self.place.refuse()) => None,
+        }
+    }
+}
+
+impl Place {
+    fn new(socket: Socket, path: PathBuf) -> Self {
+        let file = file_at(&path);
+        Self { socket, path, file }
+    }
+
+    /// Says that nobody is there who could tell.
+    async fn refuse(&self) -> io::Result<()> {
+        self.door()?.refuse().await
+    }
+
+    /// Removes the path, unless it is another socket's by now, and answers all who wait.
+    async fn close(&self) {
+        if self.file.is_some() && file_at(&self.path) == self.file {
+            let _ = fs::remove_file(&self.path);
+        }
+        match self.door() {
+            Ok(door) => door.close().await,
+            Err(error) => tracing::error!(%error, "slapd could not be told that this is the end"),
+        }
+    }
+
+    /// Only while it is needed: the system would wake this process up at each connection.
+    fn door(&self) -> io::Result<Door> {
+        Door::new(self.socket.try_clone()?)
+    }
+}
+
+fn file_at(path: &Path) -> Option<(u64, u64)> {
+    fs::symlink_metadata(path).ok().map(|found| (found.dev(), found.ino()))
+}
+
+fn ended(status: ExitStatus, is_stopping: bool) -> Ended {
+    let code = status.code().and_then(|code| u8::try_from(code).ok());
+    match code {
+        // It was told to end before it could listen to that.
+        None if is_stopping && status.signal().is_some_and(is_stop_number) => Ended::Done(0),
+        None if is_stopping => Ended::Done(1),
+        None | Some(PANICKED) => Ended::Died(status),
+        Some(code) => Ended::Done(code),
+    }
+}
+
+fn tell(worker: &Child, signal: Signal) {
+    let process = worker.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+    if let Some(process) = process
+        && let Err(error) = kill_process(process, signal)
+    {
+        tracing::warn!(%error, ?signal, "the worker could not be told");
+    }
+}
+
+fn is_stop(signal: Signal) -> bool {
+    [Signal::TERM, Signal::INT].contains(&signal)
+}
+
+fn is_stop_number(number: i32) -> bool {
+    [Signal::TERM, Signal::INT].iter().any(|signal| signal.as_raw() == number)
+}
+
+/// The exit code of a program that panics and is not built to abort then.
+const PANICKED: u8 = 101;

@@ -1,0 +1,1 @@
+//! The LDAP store without a directory.
