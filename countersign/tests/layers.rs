@@ -89,7 +89,7 @@ const ARROWS: [(&str, &[&str]); 19] = [
     ("init", &["run", "app", "store", "signer", "vault", "audit"]),
     ("run", &["listener", "app", "store", "signer", "client", "vault", "audit"]),
     ("listener", &["app", "vault"]),
-    ("app", &["store", "signer", "client", "vault", "audit"]),
+    ("app", &["directory", "store", "signer", "client", "vault", "audit"]),
     ("store", &[]),
     ("signer", &["vault"]),
     ("client", &["vault"]),

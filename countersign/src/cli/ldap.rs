@@ -5,6 +5,7 @@ use clap::{Args, Subcommand};
 use super::Context;
 use crate::exit::Exit;
 
+mod check;
 mod config;
 mod genkey;
 
@@ -18,6 +19,7 @@ pub struct Ldap {
 #[derive(Debug, Subcommand)]
 enum Command {
     Config(Box<config::Config>),
+    Check(Box<check::Check>),
     Genkey(genkey::Genkey),
 }
 
@@ -30,6 +32,7 @@ impl Ldap {
     pub async fn run(self, context: &Context) -> anyhow::Result<Exit> {
         match self.command {
             Command::Config(command) => command.run(context),
+            Command::Check(command) => command.run(context).await,
             Command::Genkey(command) => command.run(context),
         }
     }
