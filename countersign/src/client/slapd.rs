@@ -119,7 +119,9 @@ mod tests {
 
     #[test]
     fn access_is_what_slapacl_says_in_capitals() {
-        let said = |word: &str| parse_access(&format!("authcDN: \"\"\nauth access to userPassword: {word}\n"));
+        let said = |word: &str| {
+            parse_access(&format!("authcDN: \"\"\nauth access to userPassword: {word}\n"))
+        };
         assert_eq!(said("ALLOWED"), Some(Access::Allowed));
         assert_eq!(said("DENIED"), Some(Access::Denied));
         assert_eq!(said("perhaps"), None);

@@ -64,8 +64,10 @@ async fn safety_net(
 ) {
     let object = "access to passwords";
     let Some(account) = population.accounts.first() else { return };
-    let hands_back =
-        config.back_sock.as_ref().is_some_and(|settings| settings.password == PasswordBy::Directory);
+    let hands_back = config
+        .back_sock
+        .as_ref()
+        .is_some_and(|settings| settings.password == PasswordBy::Directory);
     match slapd::anonymous_auth(&slapacl.directory, account.dn()).await {
         Ok(Access::Denied) => {
             findings.good(object, "slapd checks no password of an account with a token by itself");

@@ -86,7 +86,13 @@ impl Asked<'_> {
         );
     }
 
-    fn account(&self, object: &str, entry: &Entry, population: &Population, findings: &mut Findings) {
+    pub(super) fn account(
+        &self,
+        object: &str,
+        entry: &Entry,
+        population: &Population,
+        findings: &mut Findings,
+    ) {
         let read = match account::read(entry, &self.settings.mapping.account, None) {
             Ok(read) => read,
             Err(error) => return findings.error(object, error.to_string(), "correct the entry"),
@@ -107,7 +113,8 @@ impl Asked<'_> {
     fn place(&self, object: &str, dn: &str, findings: &mut Findings) {
         let (Some(back_sock), Ok(name)) = (&self.config.back_sock, Dn::parse(dn)) else { return };
         if !back_sock.accounts.iter().any(|base| name.is_within(base)) {
-            let finding = "it is below none of back-sock.accounts, so a bind that comes here is refused";
+            let finding =
+                "it is below none of back-sock.accounts, so a bind that comes here is refused";
             return findings.error(object, finding, "add its place to back-sock.accounts");
         }
         let kind = &self.wanted.attributes.account;
@@ -116,7 +123,9 @@ impl Asked<'_> {
             value.bytes().all(|octet| octet.is_ascii_alphanumeric() || b"._-".contains(&octet))
         };
         if self.wanted.names == "a-z0-9._-" && !value.is_some_and(is_plain) {
-            let finding = format!("the usual pattern of overlay sock wants {kind}=… of letters, digits, . _ -");
+            let finding = format!(
+                "the usual pattern of overlay sock wants {kind}=… of letters, digits, . _ -"
+            );
             findings.warning(object, finding, "countersign ldap config overlay --names a-z0-9._@-");
         }
     }
@@ -126,7 +135,11 @@ impl Asked<'_> {
         let early = validity.not_before.is_some_and(|time| self.now < time);
         let late = validity.not_after.is_some_and(|time| self.now > time);
         if early || late {
-            let finding = if early { "the account is not valid yet" } else { "the account is not valid any more" };
+            let finding = if early {
+                "the account is not valid yet"
+            } else {
+                "the account is not valid any more"
+            };
             findings.error(object, finding, "correct its validity");
         }
     }
@@ -143,7 +156,8 @@ impl Asked<'_> {
                 "no userPassword can be seen, so no password is right",
                 "countersign ldap config access",
             ),
-            (true, count) => findings.good(object, format!("the static password is checked here ({count} hashes)")),
+            (true, count) => findings
+                .good(object, format!("the static password is checked here ({count} hashes)")),
         }
     }
 
@@ -170,7 +184,11 @@ impl Asked<'_> {
     ) {
         let Some(entry) = find(&population.tokens, &reference.dn) else {
             let finding = format!("the token {} is not there, or we may not see it", reference.dn);
-            return findings.error(object, finding, "correct the reference; countersign ldap config access");
+            return findings.error(
+                object,
+                finding,
+                "correct the reference; countersign ldap config access",
+            );
         };
         let read = match token::read(entry, reference.method, &self.settings.mapping.token) {
             Ok(read) => read,
@@ -183,24 +201,42 @@ impl Asked<'_> {
         self.state(object, &read, &set, findings);
     }
 
-    fn parameters(&self, read: &TokenEntry, population: &Population) -> Result<ParametersEntry, String> {
+    fn parameters(
+        &self,
+        read: &TokenEntry,
+        population: &Population,
+    ) -> Result<ParametersEntry, String> {
         let Some(dn) = &read.parameters else { return Ok(ParametersEntry::absent(read.method)) };
         let entry = find(&population.parameters, dn)
             .ok_or_else(|| format!("the parameters {dn} are not there, or we may not see them"))?;
         parameters::read(entry, read.method).map_err(|error| error.to_string())
     }
 
-    fn state(&self, object: &str, read: &TokenEntry, set: &ParametersEntry, findings: &mut Findings) {
+    fn state(
+        &self,
+        object: &str,
+        read: &TokenEntry,
+        set: &ParametersEntry,
+        findings: &mut Findings,
+    ) {
         let dn = &read.dn;
         let secret = match secret_state(read, self.keys) {
             SecretState::Usable => None,
             SecretState::Waits => Some("waits for its enrolment".to_owned()),
             SecretState::Hidden => Some("has no oathSecret that we can see".to_owned()),
-            SecretState::Damaged(error) => Some(format!("has an oathSecret that cannot be read: {error}")),
-            SecretState::Unknown(key) => Some(format!("is encrypted to the key {key}, which is not here")),
+            SecretState::Damaged(error) => {
+                Some(format!("has an oathSecret that cannot be read: {error}"))
+            }
+            SecretState::Unknown(key) => {
+                Some(format!("is encrypted to the key {key}, which is not here"))
+            }
         };
         if let Some(why) = secret {
-            return findings.error(object, format!("the token {dn} {why}"), "enrol it, or add the key");
+            return findings.error(
+                object,
+                format!("the token {dn} {why}"),
+                "enrol it, or add the key",
+            );
         }
         if let Some(why) = over(read, set, self.now) {
             return findings.error(object, format!("the token {dn}: {why}"), "enrol it anew");
@@ -228,11 +264,13 @@ fn expected(read: &TokenEntry, set: &ParametersEntry) -> String {
     let (digits, how) = match &set.kind {
         TokenKind::Hotp { digits, .. } => {
             let next = read.position.counter(None).next;
-            let ahead = set.parameters.look_ahead.map_or(String::new(), |ahead| format!(" to {}", next.saturating_add(ahead.into())));
+            let ahead = set.parameters.look_ahead.map_or(String::new(), |ahead| {
+                format!(" to {}", next.saturating_add(ahead.into()))
+            });
             (digits.length(), format!("of the counters {next}{ahead}"))
         }
         TokenKind::Totp { digits, period, .. } => (digits.length(), format!("of every {period} s")),
-        TokenKind::Delivered { .. } => return String::new(),
+        TokenKind::Delivered { .. } | TokenKind::Remote { .. } => return String::new(),
     };
     format!("what is typed: password, {identifier}OTP of {digits} digits, {how} ({})", read.dn)
 }

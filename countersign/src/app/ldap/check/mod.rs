@@ -202,9 +202,7 @@ async fn read(
     settings: &DirectorySettings,
 ) -> Result<Population, DirectoryError> {
     use countersign_core::ldap::{account, parameters, token};
-    let any = |names: [&str; 2], of: &str| {
-        filter::any(&names.map(|name| format!("({of}={name})")))
-    };
+    let any = |names: [&str; 2], of: &str| filter::any(&names.map(|name| format!("({of}={name})")));
     let accounts = [attribute::HOTP_TOKEN, attribute::TOTP_TOKEN].map(|name| format!("({name}=*)"));
     let accounts = filter::any(&accounts);
     let tokens = any(["oathHOTPToken", "oathTOTPToken"], attribute::OBJECT_CLASS);
@@ -213,8 +211,15 @@ async fn read(
     let set_attributes = [&parameters::ATTRIBUTES[..], &classes].concat();
     let mapping = &settings.mapping;
     Ok(Population {
-        accounts: all(directory, &settings.account_base, &accounts, &account::attributes(&mapping.account)).await?,
-        tokens: all(directory, &settings.token_base, &tokens, &token::attributes(&mapping.token)).await?,
+        accounts: all(
+            directory,
+            &settings.account_base,
+            &accounts,
+            &account::attributes(&mapping.account),
+        )
+        .await?,
+        tokens: all(directory, &settings.token_base, &tokens, &token::attributes(&mapping.token))
+            .await?,
         parameters: all(directory, &settings.base, &sets, &set_attributes).await?,
     })
 }
@@ -236,8 +241,10 @@ fn object(settings: &DirectorySettings) -> String {
 }
 
 const PRESENT: &str = "(objectClass=*)";
-const UNREADABLE: &str = "look at slapd's log, and at the access rules: countersign ldap config access";
-const IDENTITY: &str = "countersign ldap config identity writes the rule; run this as the user of the daemon";
+const UNREADABLE: &str =
+    "look at slapd's log, and at the access rules: countersign ldap config access";
+const IDENTITY: &str =
+    "countersign ldap config identity writes the rule; run this as the user of the daemon";
 
 #[cfg(test)]
 mod tests;

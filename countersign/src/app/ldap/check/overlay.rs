@@ -26,7 +26,11 @@ pub(super) fn examine(
     for suffix in &back_sock.suffixes {
         let object = format!("overlay sock of {suffix}");
         let Some(database) = entries.iter().find(|entry| has_suffix(entry, suffix)) else {
-            findings.error(&object, "slapd has no database with this suffix", "correct back-sock.suffixes");
+            findings.error(
+                &object,
+                "slapd has no database with this suffix",
+                "correct back-sock.suffixes",
+            );
             continue;
         };
         let overlays = overlays(&entries, database);
@@ -75,12 +79,18 @@ impl Seen<'_> {
         }
         if !asked.iter().any(|name| name == "compare") {
             let finding = "slapd does not ask at compares, so an OTP alone cannot be checked";
-            findings.warning(self.object, finding, "add olcOvSocketOps: compare, if that is wanted");
+            findings.warning(
+                self.object,
+                finding,
+                "add olcOvSocketOps: compare, if that is wanted",
+            );
         }
-        let more: Vec<_> = asked.iter().filter(|name| !["bind", "compare"].contains(&name.as_str())).collect();
+        let more: Vec<_> =
+            asked.iter().filter(|name| !["bind", "compare"].contains(&name.as_str())).collect();
         if !more.is_empty() {
             let more = more.into_iter().cloned().collect::<Vec<_>>().join(", ");
-            let finding = format!("slapd also asks at {more}, which costs a thread each and changes nothing");
+            let finding =
+                format!("slapd also asks at {more}, which costs a thread each and changes nothing");
             findings.warning(self.object, finding, "olcOvSocketOps: bind and compare alone");
         }
         if !lower(self.sock.entry, "olcOvSocketResps").is_empty() {
@@ -117,10 +127,15 @@ impl Seen<'_> {
             return findings.error(self.object, finding, &remedy);
         };
         if found == ours {
-            return findings.good(self.object, "the pattern is the one of `countersign ldap config`");
+            return findings
+                .good(self.object, "the pattern is the one of `countersign ldap config`");
         }
         if let Some(why) = loose(found) {
-            return findings.error(self.object, format!("the pattern {found:?} is loose: {why}"), &remedy);
+            return findings.error(
+                self.object,
+                format!("the pattern {found:?} is loose: {why}"),
+                &remedy,
+            );
         }
         let finding = format!("the pattern is {found:?}, not the one of `countersign ldap config`");
         findings.warning(self.object, finding, &format!("compare it with {ours}"));
@@ -128,13 +143,17 @@ impl Seen<'_> {
 
     fn order(&self, findings: &mut Findings) {
         for name in ["ppolicy", "rwm"] {
-            let Some(other) = self.overlays.iter().find(|overlay| overlay.name == name) else { continue };
+            let Some(other) = self.overlays.iter().find(|overlay| overlay.name == name) else {
+                continue;
+            };
             if other.place > self.sock.place {
                 findings.good(self.object, format!("{name} stands above it and is asked first"));
                 continue;
             }
             let finding = match name {
-                "ppolicy" => "ppolicy stands below it: an account that is locked there is let in by a right OTP",
+                "ppolicy" => {
+                    "ppolicy stands below it: an account that is locked there is let in by a right OTP"
+                }
                 _ => "rwm stands below it: the DN that comes here is not the one of the entry",
             };
             findings.error(self.object, finding, "remove overlay sock and add it as number {0}");
@@ -145,8 +164,13 @@ impl Seen<'_> {
         let Some(root) = self.database.text("olcRootDN").ok().flatten() else { return };
         let Ok(name) = Dn::parse(root) else { return };
         if self.back_sock.accounts.iter().any(|base| name.is_within(base)) {
-            let finding = format!("the administrator {root} is below accounts, so its binds come here");
-            findings.warning(self.object, finding, "give the administrator of the database another place");
+            let finding =
+                format!("the administrator {root} is below accounts, so its binds come here");
+            findings.warning(
+                self.object,
+                finding,
+                "give the administrator of the database another place",
+            );
         }
     }
 }
@@ -169,7 +193,8 @@ fn overlays<'a>(entries: &'a [Entry], database: &Entry) -> Vec<Overlay<'a>> {
     let below = Dn::parse(database.dn()).ok();
     let is_below = |entry: &&Entry| {
         entry.dn() != database.dn()
-            && Dn::parse(entry.dn()).is_ok_and(|dn| below.as_ref().is_some_and(|base| dn.is_within(base)))
+            && Dn::parse(entry.dn())
+                .is_ok_and(|dn| below.as_ref().is_some_and(|base| dn.is_within(base)))
     };
     let overlay = |entry: &'a Entry| {
         let text = entry.text("olcOverlay").ok().flatten()?;
@@ -210,7 +235,10 @@ fn threads(entries: &[Entry], back_sock: &BackSockSettings, findings: &mut Findi
             "slapd has {threads} threads; with {} requests at once too few are left for our own questions, and slapd stands still",
             back_sock.max_requests
         );
-        let remedy = format!("max-requests = {} or less, or more olcThreads", threads.saturating_sub(4).max(1));
+        let remedy = format!(
+            "max-requests = {} or less, or more olcThreads",
+            threads.saturating_sub(4).max(1)
+        );
         findings.error("back-sock.max-requests", finding, &remedy);
     }
 }

@@ -76,7 +76,10 @@ impl Population {
         let mut wrong = Wrong::default();
         let parameters = self.parameters(keys, &mut wrong);
         let owners = self.tokens(&settings.mapping, &parameters, keys, now, &mut wrong);
-        let checks = config.back_sock.as_ref().is_none_or(|back_sock| back_sock.password == PasswordBy::Check);
+        let checks = config
+            .back_sock
+            .as_ref()
+            .is_none_or(|back_sock| back_sock.password == PasswordBy::Check);
         self.accounts(&settings.mapping, &owners, checks, &mut wrong);
         let count = format!(
             "{} accounts with tokens, {} tokens, {} entries with parameters",
@@ -99,7 +102,8 @@ impl Population {
     /// Whose oathSecret should be visible, but is not; and one whose counter could be moved.
     pub(super) fn initialised(&self) -> impl Iterator<Item = (&Entry, Method)> {
         self.tokens.iter().flat_map(|entry| {
-            let has_counter = |method: &Method| !entry.values(method.counter_attribute()).is_empty();
+            let has_counter =
+                |method: &Method| !entry.values(method.counter_attribute()).is_empty();
             token::methods(entry).filter(has_counter).map(move |method| (entry, method))
         })
     }
@@ -209,7 +213,13 @@ fn links(dn: &str, read: &AccountEntry, owners: &HashMap<Dn, Option<Dn>>, wrong:
         };
         if person.is_some() && owner.is_some() && person != *owner {
             let what = "their token belongs to another person";
-            wrong.add(Grade::Warning, ACCOUNTS, what, "correct the token's owner, or the account's person", dn);
+            wrong.add(
+                Grade::Warning,
+                ACCOUNTS,
+                what,
+                "correct the token's owner, or the account's person",
+                dn,
+            );
         }
     }
 }
@@ -225,13 +235,22 @@ fn bounds(dn: &str, read: &ParametersEntry, keys: &[String], wrong: &mut Wrong) 
     let set = &read.parameters;
     let mut warn = |what: &str, remedy| wrong.add(Grade::Warning, PARAMETERS, what, remedy, dn);
     if set.look_ahead.is_some_and(|look_ahead| look_ahead > 100) {
-        warn("oathHOTPLookAhead is over 100: a guess has that many times the chance", "5 to 20; a larger one for a single resynchronisation");
+        warn(
+            "oathHOTPLookAhead is over 100: a guess has that many times the chance",
+            "5 to 20; a larger one for a single resynchronisation",
+        );
     }
     if set.window.is_some_and(|window| window > 10) {
-        warn("oathTOTPTimeStepWindow is over 10: an OTP that was seen is good for minutes", "1 or 2");
+        warn(
+            "oathTOTPTimeStepWindow is over 10: an OTP that was seen is good for minutes",
+            "1 or 2",
+        );
     }
     if set.success.code.is_some_and(|code| code != 0) {
-        warn("oathSuccessResultCode is not 0, so nobody is ever let in", "remove it, unless that is meant");
+        warn(
+            "oathSuccessResultCode is not 0, so nobody is ever let in",
+            "remove it, unless that is meant",
+        );
     }
     let Some(key) = &read.encryption_key else { return };
     match PublicJwk::parse(key) {
@@ -261,11 +280,19 @@ fn one(
     let mut add = |grade, what: String, remedy| wrong.add(grade, TOKENS, what, remedy, dn);
     match secret_state(read, keys) {
         SecretState::Usable => {}
-        SecretState::Waits => add(Grade::Warning, "they wait for their enrolment".to_owned(), ENROL),
-        SecretState::Hidden => {
-            add(Grade::Error, "no oathSecret can be seen".to_owned(), "set it, or let the daemon read it");
+        SecretState::Waits => {
+            add(Grade::Warning, "they wait for their enrolment".to_owned(), ENROL)
         }
-        SecretState::Damaged(error) => add(Grade::Error, format!("oathSecret: {error}"), "enrol it anew"),
+        SecretState::Hidden => {
+            add(
+                Grade::Error,
+                "no oathSecret can be seen".to_owned(),
+                "set it, or let the daemon read it",
+            );
+        }
+        SecretState::Damaged(error) => {
+            add(Grade::Error, format!("oathSecret: {error}"), "enrol it anew")
+        }
         SecretState::Unknown(key) => {
             let what = format!("oathSecret is encrypted to {key}, whose private key is not here");
             add(Grade::Error, what, "add the key to directory.keys");

