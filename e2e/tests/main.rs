@@ -24,6 +24,8 @@ mod krb5_socket;
 mod krb5_vectors;
 mod ldap_bind;
 mod ldap_config;
+mod ldap_crash;
+mod ldap_race;
 mod ldap_rig;
 mod login;
 mod otpce;
