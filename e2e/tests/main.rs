@@ -24,6 +24,7 @@ mod krb5_socket;
 mod krb5_vectors;
 mod ldap_config;
 mod ldap_rig;
+mod ldap_store;
 mod login;
 mod otpce;
 mod proxy;
