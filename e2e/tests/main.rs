@@ -28,6 +28,7 @@ mod ldap_crash;
 mod ldap_hand_back;
 mod ldap_race;
 mod ldap_rig;
+mod ldap_store;
 mod login;
 mod otpce;
 mod proxy;
