@@ -6,7 +6,8 @@
 //! run        -> all: builds and wires, then waits
 //! listener   -> app, core::wire
 //! app        -> store, signer, client, vault, audit, clock, core::{domain, pki}
-//! store, signer, client -> core
+//! store, signer, client -> directory, core
+//! directory  -> core: LDAP servers, below who asks them
 //! ```
 //!
 //! Listeners and clients may name the vault, too, which draws random octets for all.
@@ -78,21 +79,34 @@ fn root() -> &'static Path {
 }
 
 /// Each layer, and the layers that it may name.
-const ARROWS: [(&str, &[&str]); 19] = [
+const ARROWS: [(&str, &[&str]); 20] = [
     ("lib", &[]),
     ("bin", &["cli"]),
     (
         "cli",
-        &["harden", "hold", "run", "init", "app", "client", "vault", "store", "signer", "listener"],
+        &[
+            "harden",
+            "hold",
+            "run",
+            "init",
+            "app",
+            "client",
+            "vault",
+            "store",
+            "signer",
+            "listener",
+            "directory",
+        ],
     ),
     ("hold", &["listener"]),
     ("init", &["run", "app", "store", "signer", "vault", "audit"]),
-    ("run", &["listener", "app", "store", "signer", "client", "vault", "audit"]),
+    ("run", &["listener", "app", "store", "signer", "client", "vault", "audit", "directory"]),
     ("listener", &["app", "vault"]),
-    ("app", &["store", "signer", "client", "vault", "audit"]),
-    ("store", &[]),
+    ("app", &["store", "signer", "client", "vault", "audit", "directory"]),
+    ("store", &["directory"]),
     ("signer", &["vault"]),
-    ("client", &["vault"]),
+    ("client", &["vault", "directory"]),
+    ("directory", &[]),
     ("vault", &["store"]),
     ("audit", &[]),
     ("config", &["signer"]),

@@ -22,6 +22,7 @@ mod krb5_crash;
 mod krb5_otp;
 mod krb5_socket;
 mod krb5_vectors;
+mod ldap_bind;
 mod ldap_config;
 mod ldap_proxy;
 mod ldap_rig;

@@ -5,8 +5,10 @@ use clap::{Args, Subcommand};
 use super::Context;
 use crate::exit::Exit;
 
+mod check;
 mod config;
 mod genkey;
+mod migrate;
 
 /// Make slapd ask Countersign at binds, and see what it will do
 #[derive(Debug, Args)]
@@ -18,7 +20,10 @@ pub struct Ldap {
 #[derive(Debug, Subcommand)]
 enum Command {
     Config(Box<config::Config>),
+    Check(Box<check::Check>),
     Genkey(genkey::Genkey),
+    Migrate(migrate::Migrate),
+    Rekey(migrate::Rekey),
 }
 
 impl Ldap {
@@ -30,7 +35,10 @@ impl Ldap {
     pub async fn run(self, context: &Context) -> anyhow::Result<Exit> {
         match self.command {
             Command::Config(command) => command.run(context),
+            Command::Check(command) => command.run(context).await,
             Command::Genkey(command) => command.run(context),
+            Command::Migrate(command) => command.run(context).await,
+            Command::Rekey(command) => command.run(context).await,
         }
     }
 }

@@ -147,6 +147,12 @@ impl SiteKeys {
         self.keys.keys().map(String::as_str)
     }
 
+    /// The public half of the key of this name.
+    #[must_use]
+    pub fn public(&self, key_id: &str) -> Option<&PublicJwk> {
+        self.keys.get(key_id).map(|key| &key.public)
+    }
+
     /// The public half of the key that new secrets are encrypted to: the one whose name ends in
     /// the latest time, as `genkey` names them; the last by name where none does.
     #[must_use]

@@ -12,6 +12,7 @@ pub mod kdc;
 pub mod kdc_check;
 pub mod kdc_otp;
 pub mod ldap;
+pub mod ldap_stage;
 pub mod oath;
 pub mod openssl;
 pub mod otpce;
