@@ -26,6 +26,7 @@ mod ldap_bind;
 mod ldap_config;
 mod ldap_crash;
 mod ldap_hand_back;
+mod ldap_proxy;
 mod ldap_race;
 mod ldap_rig;
 mod ldap_store;
