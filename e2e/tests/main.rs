@@ -23,6 +23,7 @@ mod krb5_otp;
 mod krb5_socket;
 mod krb5_vectors;
 mod ldap_config;
+mod ldap_migrate;
 mod ldap_rig;
 mod login;
 mod otpce;
