@@ -69,7 +69,7 @@ async fn fill(store: Embedded, tokens: u64) -> Embedded {
     Arc::into_inner(store).expect("nobody else has it")
 }
 
-async fn all(work: Vec<countersign::store::Answer<'_, ()>>) {
+async fn all<T>(work: Vec<countersign::store::Answer<'_, T>>) {
     // Each future has queued its change when it is first polled.
     let mut work = work;
     std::future::poll_fn(|context| {

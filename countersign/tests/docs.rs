@@ -84,6 +84,7 @@ fn every_key_of_the_config_is_in_its_reference() {
     for file in [
         "countersign/src/config/file.rs",
         "countersign/src/config/back_sock.rs",
+        "countersign/src/config/ldap_proxy.rs",
         "countersign/src/config/radius.rs",
         "countersign/src/config/reply.rs",
         "countersign/src/config/upstream.rs",

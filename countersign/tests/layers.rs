@@ -6,7 +6,8 @@
 //! run        -> all: builds and wires, then waits
 //! listener   -> app, core::wire
 //! app        -> store, signer, client, vault, audit, clock, core::{domain, pki}
-//! store, signer, client -> core
+//! store, signer, client -> directory, core
+//! directory  -> core: LDAP servers, below who asks them
 //! ```
 //!
 //! Listeners and clients may name the vault, too, which draws random octets for all.
@@ -90,22 +91,22 @@ const ARROWS: [(&str, &[&str]); 20] = [
             "init",
             "app",
             "client",
-            "directory",
             "vault",
             "store",
             "signer",
             "listener",
+            "directory",
         ],
     ),
     ("hold", &["listener"]),
     ("init", &["run", "app", "store", "signer", "vault", "audit"]),
-    ("run", &["listener", "app", "store", "signer", "client", "vault", "audit"]),
+    ("run", &["listener", "app", "store", "signer", "client", "vault", "audit", "directory"]),
     ("listener", &["app", "vault"]),
-    ("app", &["store", "signer", "client", "directory", "vault", "audit"]),
+    ("app", &["store", "signer", "client", "vault", "audit", "directory"]),
     ("store", &["directory"]),
-    ("directory", &[]),
     ("signer", &["vault"]),
-    ("client", &["vault"]),
+    ("client", &["vault", "directory"]),
+    ("directory", &[]),
     ("vault", &["store"]),
     ("audit", &[]),
     ("config", &["signer"]),

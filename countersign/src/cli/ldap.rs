@@ -5,6 +5,7 @@ use clap::{Args, Subcommand};
 use super::Context;
 use crate::exit::Exit;
 
+mod check;
 mod config;
 mod genkey;
 mod migrate;
@@ -19,6 +20,7 @@ pub struct Ldap {
 #[derive(Debug, Subcommand)]
 enum Command {
     Config(Box<config::Config>),
+    Check(Box<check::Check>),
     Genkey(genkey::Genkey),
     Migrate(migrate::Migrate),
     Rekey(migrate::Rekey),
@@ -33,6 +35,7 @@ impl Ldap {
     pub async fn run(self, context: &Context) -> anyhow::Result<Exit> {
         match self.command {
             Command::Config(command) => command.run(context),
+            Command::Check(command) => command.run(context).await,
             Command::Genkey(command) => command.run(context),
             Command::Migrate(command) => command.run(context).await,
             Command::Rekey(command) => command.run(context).await,

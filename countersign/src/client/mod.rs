@@ -10,6 +10,7 @@ pub mod ldap_server;
 pub mod otpce;
 pub mod provider;
 pub mod radius;
+pub mod slapd;
 pub mod tls;
 
 #[cfg(test)]

@@ -269,3 +269,80 @@ const IDLE_LIMIT: Duration = Duration::from_secs(900);
 const TIME_LIMIT: Duration = Duration::from_secs(10);
 /// By which a ticket is shown, and no password.
 const MECHANISMS: [&str; 2] = ["GSSAPI", "GSS-SPNEGO"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checked(more: &str) -> Result<LdapProxySettings, String> {
+        let text = format!("listen = [\"127.0.0.1:389\"]\n{more}");
+        let file = toml::from_str(&text).map_err(|error| error.message().to_owned())?;
+        check_ldap_proxy(file, Path::new("/etc/countersign")).map_err(in_words)
+    }
+
+    fn in_words(wrong: Wrong) -> String {
+        format!("{}: {}", wrong.key, wrong.cause)
+    }
+
+    #[test]
+    fn what_is_not_said_is_on_the_safe_side() {
+        let settings = checked("upstream = \"ldaps://dc1.example.com\"").unwrap();
+        assert!(settings.rules.require_tls && settings.rules.sasl == Sasl::Refuse);
+        assert_eq!(settings.without_token, WithoutToken::Pass);
+        assert_eq!((settings.max_connections, settings.rules.max_message), (4096, 16 << 20));
+        assert!(settings.socket.is_none() && settings.tls.is_none());
+    }
+
+    #[test]
+    fn servers_are_one_or_several_and_see_no_password_in_clear() {
+        let addresses = |value: &str| {
+            let settings = checked(&format!("upstream = {value}"))?;
+            Ok::<_, String>(settings.upstream.addresses.len())
+        };
+        assert_eq!(addresses("\"ldapi:///run/slapd/ldapi\""), Ok(1));
+        assert_eq!(addresses("[\"ldaps://dc1\", \"ldaps://dc2:3269\"]"), Ok(2));
+        for here in ["localhost", "127.0.0.1:1389", "[::1]"] {
+            assert_eq!(addresses(&format!("\"ldap://{here}\"")), Ok(1));
+        }
+        let away = "\"ldap://dc1.example.com\"";
+        assert!(addresses(away).unwrap_err().contains("upstream-start-tls"));
+        assert_eq!(addresses(&format!("{away}\nupstream-start-tls = true")), Ok(1));
+        assert!(addresses("[]").unwrap_err().contains("ldap-proxy.upstream"));
+        assert!(addresses("\"dc1\"").unwrap_err().contains("ldaps://host"));
+    }
+
+    #[test]
+    fn paths_are_relative_to_the_config() {
+        let settings = checked(
+            "upstream = \"ldaps://dc1\"\nupstream-trust = \"ca.pem\"\nsocket = \"ldapi\"\n\
+             [tls]\nlisten = [\"[::]:636\"]\ncertificate = \"server.pem\"\nkey = \"server.key\"",
+        );
+        let settings = settings.unwrap();
+        assert_eq!(settings.upstream.trust.unwrap(), Path::new("/etc/countersign/ca.pem"));
+        assert_eq!(settings.socket.unwrap().path, Path::new("/etc/countersign/ldapi"));
+        let tls = settings.tls.unwrap();
+        assert!(tls.start_tls && tls.key == Path::new("/etc/countersign/server.key"));
+    }
+
+    #[test]
+    fn sasl_passes_by_tickets_and_never_by_the_rights_of_the_proxy() {
+        let sasl = |more: &str| {
+            let settings = checked(&format!("upstream = \"ldaps://dc1\"\n{more}"))?;
+            Ok::<_, String>(settings.rules.sasl)
+        };
+        let tickets = Sasl::Pass(vec!["GSSAPI".into(), "GSS-SPNEGO".into()]);
+        assert_eq!(sasl("sasl = \"pass\""), Ok(tickets));
+        let one = "sasl = \"pass\"\nsasl-mechanisms = [\"SCRAM-SHA-256\"]";
+        assert_eq!(sasl(one), Ok(Sasl::Pass(vec!["SCRAM-SHA-256".into()])));
+        let external = "sasl = \"pass\"\nsasl-mechanisms = [\"GSSAPI\", \"EXTERNAL\"]";
+        assert!(sasl(external).unwrap_err().contains("rights of the proxy"));
+        assert!(sasl("sasl-mechanisms = [\"GSSAPI\"]").unwrap_err().contains("sasl = \"pass\""));
+    }
+
+    #[test]
+    fn a_proxy_that_listens_nowhere_is_none() {
+        let file = toml::from_str("upstream = \"ldaps://dc1\"").unwrap();
+        let wrong = check_ldap_proxy(file, Path::new("/")).map_err(in_words).unwrap_err();
+        assert!(wrong.contains("listens nowhere"), "{wrong}");
+    }
+}

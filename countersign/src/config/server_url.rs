@@ -82,7 +82,7 @@ fn authority(rest: &str, port: u16) -> Result<(String, u16), String> {
     }
     let (host, given) = match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((address, "")) => (address, None),
-        Some((address, rest)) => (address, Some(rest.strip_prefix(':').unwrap_or(rest))),
+        Some((address, rest)) => (address, Some(rest.strip_prefix(':').unwrap_or("none"))),
         None => match authority.rsplit_once(':') {
             Some((host, given)) => (host, Some(given)),
             None => (authority, None),

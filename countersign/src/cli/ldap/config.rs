@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use nix::unistd::{Gid, Group, User};
 
 use crate::{
-    app::ldap::config::{Name, Options, Part, Place, Wanted, write},
+    app::ldap::config::{Name, Options, Part, Place, SiteError, Wanted, write},
     cli::{Context, output},
     exit::Exit,
 };
@@ -22,16 +22,8 @@ pub(super) struct Config {
     /// Which parts [default: all]
     #[arg(value_enum)]
     parts: Vec<PartName>,
-    /// The database in cn=config [default: olcDatabase={1}mdb,cn=config]
-    #[arg(long, value_name = "DN")]
-    database: Option<String>,
-    /// As whom slapd knows the daemon [default: bind-dn or authorization-id of the config,
-    /// or else cn=countersign,BASE]
-    #[arg(long, value_name = "DN")]
-    identity: Option<String>,
-    /// The user that the daemon runs as, a name or a number
-    #[arg(long, value_name = "USER", default_value = "countersign")]
-    user: String,
+    #[command(flatten)]
+    naming: Naming,
     /// A groupOfNames whose members issue and reset tokens
     #[arg(long, value_name = "DN")]
     administrators: Option<String>,
@@ -44,6 +36,21 @@ pub(super) struct Config {
     /// slapo-otp is loaded, which brings nearly all of the schema
     #[arg(long)]
     beside_slapo_otp: bool,
+}
+
+/// What both sides must agree on, and no config of Countersign says.
+#[derive(Debug, Args)]
+pub(super) struct Naming {
+    /// The database in cn=config [default: olcDatabase={1}mdb,cn=config]
+    #[arg(long, value_name = "DN")]
+    database: Option<String>,
+    /// As whom slapd knows the daemon [default: bind-dn or authorization-id of the config,
+    /// or else cn=countersign,BASE]
+    #[arg(long, value_name = "DN")]
+    identity: Option<String>,
+    /// The user that the daemon runs as, a name or a number
+    #[arg(long, value_name = "USER", default_value = "countersign")]
+    user: String,
     /// Which characters names of accounts and tokens have [default: a-z0-9._-]
     #[arg(long, value_name = "CHARACTERS")]
     names: Option<String>,
@@ -78,27 +85,43 @@ impl Config {
     /// Writes it on standard output.
     pub(super) fn run(self, context: &Context) -> anyhow::Result<Exit> {
         let config = context.load_config()?;
-        let number = |name: &str| {
-            let found = User::from_name(name).ok().flatten().map(|user| user.uid.as_raw());
-            found.or_else(|| name.parse().ok())
-        };
-        let group = config.back_sock.as_ref().and_then(|settings| settings.socket.group);
         let options = Options {
-            database: self.database,
-            identity: self.identity,
-            group: group.and_then(group_name),
             administrators: self.administrators,
             enrolment: self.enrolment,
             manages_tokens: self.manages_tokens,
             beside_slapo_otp: self.beside_slapo_otp,
-            names: self.names,
-            user: (self.user.clone(), number(&self.user)),
+            ..self.naming.options(&config)
         };
         let mut parts = write(&Wanted::of(&config, options)?);
         parts
             .retain(|part| self.parts.is_empty() || self.parts.iter().any(|name| name.names(part)));
         output::show(context.json, &parts, |parts| text(parts))?;
         Ok(Exit::Success)
+    }
+}
+
+impl Naming {
+    fn options(self, config: &crate::config::Config) -> Options {
+        let number = |name: &str| {
+            let found = User::from_name(name).ok().flatten().map(|user| user.uid.as_raw());
+            found.or_else(|| name.parse().ok())
+        };
+        let group = config.back_sock.as_ref().and_then(|settings| settings.socket.group);
+        Options {
+            database: self.database,
+            identity: self.identity,
+            group: group.and_then(group_name),
+            names: self.names,
+            user: (self.user.clone(), number(&self.user)),
+            ..Options::default()
+        }
+    }
+
+    /// What is wanted where the number of the user does not matter.
+    pub(super) fn wanted(self, config: &crate::config::Config) -> Result<Wanted, SiteError> {
+        let mut options = self.options(config);
+        options.user.1 = options.user.1.or(Some(0));
+        Wanted::of(config, options)
     }
 }
 

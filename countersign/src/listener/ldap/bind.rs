@@ -71,6 +71,11 @@ where
         }
     }
 
+    /// Whether a bind is refused whatever anybody says.
+    pub(super) fn is_refused(&self, message: &Message<'_>) -> Result<bool, Ended> {
+        Ok(matches!(self.plan(&BindRequest::read(message)?), Plan::Refuse(..)))
+    }
+
     fn plan<'b>(&self, bind: &BindRequest<'b>) -> Plan<'b> {
         let rules = &self.service.rules;
         if bind.version != 3 {

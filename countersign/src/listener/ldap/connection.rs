@@ -141,13 +141,12 @@ impl Connection<'_> {
     /// Says why, unless that would end up within another message.
     async fn leave(&mut self, ended: &Ended) {
         let Some(client) = &mut self.client else { return };
-        let limit = self.service.rules.time_limit.min(LAST_WORD);
         if let Some(notice) = ended.notice()
             && !self.responses.is_within_message()
         {
-            let _ = outlet::send(client, &notice, limit).await;
+            let _ = outlet::send(client, &notice, LAST_WORD).await;
         }
-        let _ = tokio::time::timeout(limit, client.shutdown()).await;
+        let _ = tokio::time::timeout(LAST_WORD, client.shutdown()).await;
     }
 }
 

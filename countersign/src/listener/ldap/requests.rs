@@ -162,7 +162,7 @@ where
                 Ok(None)
             }
             Operation::BIND_REQUEST => {
-                if self.server.is_none() {
+                if self.server.is_none() && !self.is_refused(&message)? {
                     return Ok(Some(Next::Connect));
                 }
                 let octets = self.take(head);
