@@ -15,6 +15,7 @@ use crate::support::{
     countersign::program,
     directory::{ACCOUNTS, Entry, Kind, PRIVATE_KEY, PRIVATE_KEY_FILE, SUFFIX, Seed, TOKENS, User},
     ldap::As,
+    ldap_stage::LdapStage,
     process::{Ran, run},
     slapd::{ADMIN, ADMIN_PASSWORD, Setup, Slapd},
 };
@@ -127,6 +128,28 @@ fn what_slapo_otp_counted_is_carried_on() {
         let said = site.run(&["ldap", "migrate", "--from", from, "--apply"]).succeeded();
         assert!(said.contains("There is nothing to change"), "{said}");
     }
+}
+
+/// Raw seeds are refused by the daemon, so nobody is let in before, and the OTP that slapo-otp
+/// took last is let in never.
+#[test]
+fn the_daemon_goes_on_where_slapo_otp_stopped() {
+    let alice = User { seed: Seed::Raw, kind: Some(Kind::Hotp(Some(41))), ..User::hotp("alice") };
+    let stage = LdapStage::with(
+        &[&alice],
+        Setup::default(),
+        "[directory]\nplain-secrets = \"refuse\"\nhotp-counter = \"next\"\n",
+    );
+    assert_ne!(stage.bind(&alice, &alice.credentials(42)), 0);
+    let password = stage.site.write("admin.pw", ADMIN_PASSWORD);
+    let mut migrate =
+        stage.site.command(["ldap", "migrate", "--from", "slapo-otp", "--apply", "--bind-dn"]);
+    run(migrate.arg(ADMIN).arg("--bind-password-file").arg(password), b"").succeeded();
+    assert_eq!(stage.counter(&alice), Some(42));
+    assert_ne!(stage.bind(&alice, &alice.credentials(41)), 0);
+    assert_eq!(stage.bind(&alice, &alice.credentials(42)), 0);
+    assert_ne!(stage.bind(&alice, &alice.credentials(42)), 0);
+    assert_eq!(stage.counter(&alice), Some(43));
 }
 
 #[test]
