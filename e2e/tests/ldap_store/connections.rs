@@ -1,6 +1,7 @@
 //! Connections to slapd: lost, refused, over TLS, as somebody else.
 
 use super::*;
+use crate::support::openssl::Authority;
 
 #[test]
 fn a_server_that_is_gone_is_said_and_found_again() {
@@ -68,14 +69,30 @@ fn over_tls_the_server_must_be_who_it_is() {
     block_on(async {
         let store = with_trust(Some(trust.clone()), url.clone());
         assert!(store.find(key("alice").key()).await.unwrap().is_some());
-        for store in [
-            with_trust(None, url),
-            with_trust(Some(trust), format!("ldaps://127.0.0.1:{}", rig.slapd.tls_port)),
-        ] {
+        let (_, other) = slapd::tls(&rig.path().join("other"));
+        for store in [with_trust(None, url.clone()), with_trust(Some(other), url)] {
             let error = store.find(key("alice").key()).await.unwrap_err().to_string();
             assert!(error.contains("cannot be reached"), "{error}");
             assert!(error.contains("certificate"), "{error}");
         }
+    });
+}
+
+#[test]
+fn over_tls_the_directory_knows_us_by_our_certificate() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let authority = Authority::new(directory.path(), "ldap-ca");
+    let identity = authority.issue("server", "localhost", "EXAMPLE");
+    let setup = Setup { tls: Some((identity, authority.certificate())), ..Setup::default() };
+    let rig = Rig::with(&setup, &[], |_| {});
+    let own = authority.issue("machine", "validator", "EXAMPLE");
+    let mut settings = settings(&rig.slapd);
+    settings.server.url = format!("ldaps://localhost:{}", rig.slapd.tls_port);
+    settings.server.trust = Some(authority.certificate());
+    settings.server.identity = Some((own.certificate, own.key));
+    let store = open(&settings, rig.local.clone());
+    block_on(async {
+        assert_eq!(store.directory().who_am_i().await.unwrap(), "dn:cn=validator");
     });
 }
 

@@ -171,7 +171,8 @@ impl Store for Kept {
     }
 
     fn insert_account(&self, account: Account, _: Site) -> Answer<'_, ()> {
-        let entry = Entry::new(format!("uid={},{ACCOUNTS}", account.name), &["account"])
+        let dn = format!("uid={},{ACCOUNTS}", account.name);
+        let entry = Entry::new(dn, &["account", "oathHOTPUser"])
             .with("uid", &account.name)
             .with("entryUUID", account.id.to_string());
         self.add(&[entry]);
@@ -222,7 +223,7 @@ impl Store for Kept {
         for account in token.accounts {
             let account = self.account_dn(account).expect("it was there a moment ago");
             self.rig.slapd.modify(&format!(
-                "dn: {account}\nchangetype: modify\nadd: objectClass\nobjectClass: oathHOTPUser\n-\nadd: oathHOTPToken\noathHOTPToken: {dn}\n"
+                "dn: {account}\nchangetype: modify\nadd: oathHOTPToken\noathHOTPToken: {dn}\n"
             ));
         }
         Box::pin(std::future::ready(Ok(id)))
