@@ -26,6 +26,8 @@ mod ldap_bind;
 mod ldap_config;
 mod ldap_crash;
 mod ldap_hand_back;
+mod ldap_migrate;
+mod ldap_passwords;
 mod ldap_proxy;
 mod ldap_race;
 mod ldap_rig;
