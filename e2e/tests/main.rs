@@ -24,6 +24,7 @@ mod krb5_socket;
 mod krb5_vectors;
 mod ldap_bind;
 mod ldap_config;
+mod ldap_holder;
 mod ldap_rig;
 mod login;
 mod otpce;
