@@ -30,6 +30,7 @@ mod ldap_migrate;
 mod ldap_passwords;
 mod ldap_proxy;
 mod ldap_race;
+mod ldap_holder;
 mod ldap_rig;
 mod ldap_store;
 mod login;
