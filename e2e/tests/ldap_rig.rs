@@ -153,7 +153,8 @@ fn providers_give_each_other_everything_and_a_consumer_the_accounts() {
     let setups = [Setup::default(), Setup::default()];
     let providers = replicas::providers(home.path(), setups, &alice.entries());
     let consumer = home.path().join("consumer");
-    let consumer = replicas::consumer(&consumer, &providers, Setup::default(), &alice.dn());
+    let consumer =
+        replicas::consumer(&consumer, &providers.each_ref(), Setup::default(), &alice.dn());
     let [first, second] = &providers;
     let token = alice.token_dn();
     second.set(&token, "oathHOTPCounter", &["9"]);

@@ -27,7 +27,7 @@ pub fn providers(directory: &Path, setups: [Setup; 2], entries: &[Entry]) -> [Sl
 
 /// A slapd that gets accounts from providers, but neither tokens nor people.
 #[track_caller]
-pub fn consumer(directory: &Path, of: &[Slapd], setup: Setup, account: &str) -> Slapd {
+pub fn consumer(directory: &Path, of: &[&Slapd], setup: Setup, account: &str) -> Slapd {
     let of = of.iter().map(|provider| format!("ldap://127.0.0.1:{}", provider.port)).collect();
     let setup = Setup { role: Role::Consumer { of }, ..setup };
     let consumer = Slapd::start_empty_at(directory, ports::free(), &setup);
