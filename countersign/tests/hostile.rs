@@ -27,7 +27,7 @@ use countersign::{
         Signer,
         file::{AwsVerify, FileSigner, KeySpec},
     },
-    store::{Store, memory::Memory},
+    store::{SealedSecret, Store, memory::Memory},
     vault::Vault,
 };
 use countersign_core::{
@@ -150,6 +150,19 @@ async fn a_remote_token_is_no_way_around_the_lock() {
     }
     let verdict = site.attempt(&otp(0), NOW).await;
     assert_ne!(verdict.outcome, Outcome::Accepted, "after twenty wrong guesses in one second");
+}
+
+/// One damaged record must not lock an account out of its other tokens.
+#[tokio::test]
+async fn a_secret_that_does_not_open_stops_its_own_token_alone() {
+    let site = site().await;
+    let damaged = Token { id: TokenId::from_bytes([8; 16]), ..token() };
+    let unreadable = Some(SealedSecret("AAAA".into()));
+    site.store.insert_token(damaged.clone(), unreadable.clone(), 0).await.unwrap();
+    assert_eq!(site.attempt(&otp(0), NOW).await.reason, Reason::PasscodeCorrect);
+    site.store.remove_token(token().id).await.unwrap();
+    let verdict = site.attempt(&otp(1), NOW).await;
+    assert_eq!((verdict.outcome, verdict.reason), (Outcome::Unavailable, Reason::SecretUnreadable));
 }
 
 /// With the embedded CA as trust anchor, as `init` sets it up, users are no machines.

@@ -42,21 +42,15 @@ pub struct Holding<S> {
 pub type ClearSecret = Secret<Vec<u8>>;
 
 impl<S> Subject<S> {
-    /// The same subject with every secret opened by `open`.
-    ///
-    /// # Errors
-    ///
-    /// The first error of `open`.
-    pub fn try_map<T, E>(
-        self,
-        mut open: impl FnMut(&Token, S) -> Result<T, E>,
-    ) -> Result<Subject<T>, E> {
+    /// The same subject with every secret opened by `open`. A token whose secret it does not
+    /// open is as one that has none.
+    pub fn map_secrets<T>(self, mut open: impl FnMut(&Token, S) -> Option<T>) -> Subject<T> {
         let mut tokens = Vec::with_capacity(self.tokens.len());
         for Holding { token, counter, secret, parameters } in self.tokens {
-            let secret = secret.map(|sealed| open(&token, sealed)).transpose()?;
+            let secret = secret.and_then(|sealed| open(&token, sealed));
             tokens.push(Holding { token, counter, secret, parameters });
         }
         let Self { account, failures, password, .. } = self;
-        Ok(Subject { account, failures, tokens, password })
+        Subject { account, failures, tokens, password }
     }
 }

@@ -1,6 +1,6 @@
 //! Authenticate: an attempt in, a verdict out, with nothing accepted before it is durable.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Instant};
 
 use arc_swap::ArcSwap;
 use countersign_core::domain::{
@@ -13,7 +13,7 @@ use countersign_core::domain::{
     parameters::{Parameters, Wording},
     policy::Policy,
     subject::{ClearSecret, Holding, Subject},
-    token::Token,
+    token::{Token, TokenKind},
     validate::{PinCheck, decide},
     verdict::{Decision, Outcome, Reason, Verdict},
 };
@@ -23,11 +23,12 @@ use crate::{
     audit::Audit,
     client::{delivery::Channel, radius::Upstream},
     store::{Committed, SealedSecret, Store, StoreError},
-    vault::Vault,
+    vault::{Vault, VaultError},
 };
 
-use self::{deliver::Complaints, recent::Recent};
+use self::{complaints::Complaints, recent::Recent};
 
+mod complaints;
 mod deliver;
 mod recent;
 mod remote;
@@ -190,11 +191,32 @@ impl Authenticator {
         verdict(Outcome::Unavailable, Reason::Contention, account).into()
     }
 
+    /// The subject with its secrets in clear; nothing if a secret does not open and no other
+    /// token could decide.
     fn open(&self, sealed: Subject<SealedSecret>) -> Option<Subject<ClearSecret>> {
-        sealed
-            .try_map(|token, secret| self.vault.open_secret(token.id, &secret))
-            .inspect_err(|error| tracing::error!(%error, "a shared secret does not open"))
-            .ok()
+        let mut is_readable = true;
+        let subject = sealed.map_secrets(|token, secret| {
+            let opened = self.vault.open_secret(token.id, &secret);
+            opened
+                .inspect_err(|error| {
+                    is_readable = false;
+                    self.complain_of_secret(token, error);
+                })
+                .ok()
+        });
+        let can_decide = |holding: &Holding<ClearSecret>| {
+            holding.secret.is_some() || matches!(holding.token.kind, TokenKind::Remote { .. })
+        };
+        (is_readable || subject.tokens.iter().any(can_decide)).then_some(subject)
+    }
+
+    /// Anybody can make us look at the token as often as he asks.
+    fn complain_of_secret(&self, token: &Token, error: &VaultError) {
+        if self.complaints.is_due(&token.id.to_string(), Instant::now()) {
+            tracing::error!(label = token.label, %error, "a token cannot be used; more at debug only");
+        } else {
+            tracing::debug!(label = token.label, %error, "a token cannot be used");
+        }
     }
 
     /// Decides on a thread of its own, because a PIN has to be hashed.

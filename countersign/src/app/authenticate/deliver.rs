@@ -1,10 +1,6 @@
 //! OTPs on their way to the user.
 
-use std::{
-    collections::HashMap,
-    sync::Mutex,
-    time::{Duration, Instant},
-};
+use std::time::Instant;
 
 use countersign_core::domain::{
     account::Account,
@@ -68,24 +64,6 @@ impl Authenticator {
     }
 }
 
-/// Which channels the operator was told about, and when.
-#[derive(Debug, Default)]
-pub(super) struct Complaints(Mutex<HashMap<String, Instant>>);
-
-impl Complaints {
-    /// Whether it is time to tell about a channel: a user can make it fail as often as he asks.
-    fn is_due(&self, channel: &str, now: Instant) -> bool {
-        let mut told = self.0.lock().expect("nobody panics with this lock");
-        let is_due = told.get(channel).is_none_or(|last| now.duration_since(*last) >= TOLD_AGAIN);
-        if is_due {
-            told.insert(channel.to_owned(), now);
-        }
-        is_due
-    }
-}
-
-const TOLD_AGAIN: Duration = Duration::from_secs(60);
-
 /// The move after one that said that an OTP of the token was sent.
 fn not_sent(change: Change, token: TokenId) -> Change {
     let moved = change.tokens.into_iter().filter(|moved| moved.id == token);
@@ -95,18 +73,4 @@ fn not_sent(change: Change, token: TokenId) -> Change {
         to: TokenCounter { resync: 0, ..to },
     });
     Change { failures: None, tokens: back.collect() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_channel_that_fails_is_told_about_once_a_minute() {
-        let (complaints, start) = (Complaints::default(), Instant::now());
-        let due =
-            |channel, seconds| complaints.is_due(channel, start + Duration::from_secs(seconds));
-        assert_eq!([due("mail", 0), due("mail", 59), due("sms", 59)], [true, false, true]);
-        assert_eq!([due("mail", 60), due("mail", 61)], [true, false]);
-    }
 }
