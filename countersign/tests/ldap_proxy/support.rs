@@ -253,6 +253,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> End<S> {
         assert!(received == message, "{:?}, not {:?}", shown(&received), shown(message));
     }
 
+    /// So many octets have come.
+    pub(crate) async fn wait_for(&mut self, count: usize) {
+        while self.octets.len() < count {
+            let read = timeout(LIMIT, self.stream.read_buf(&mut self.octets)).await.unwrap();
+            assert_ne!(read.unwrap(), 0, "the connection ended");
+        }
+    }
+
     /// Sends one message while it receives another.
     pub(crate) async fn exchange(&mut self, message: &[u8], wanted: &[u8]) {
         let (mut reader, mut writer) = tokio::io::split(&mut self.stream);

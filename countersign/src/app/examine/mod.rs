@@ -20,6 +20,7 @@ use crate::{
 mod certificates;
 mod clients;
 mod delivery;
+mod ldap_proxy;
 mod radius;
 
 /// One sentence about one object.
@@ -90,6 +91,7 @@ pub async fn examine(config: &Config, now: UnixTime, running: bool) -> Vec<Findi
     examine_policy(config, &mut findings);
     radius::examine(config, &mut findings);
     delivery::examine(config, &mut findings);
+    ldap_proxy::examine(config, now, &mut findings);
     certificates::examine(config, now, &mut findings);
     examine_addresses(config, running, &mut findings);
     findings.0
@@ -220,7 +222,12 @@ fn examine_addresses(config: &Config, running: bool, findings: &mut Findings) {
     let otpce = config.otpce.iter().flat_map(|otpce| &otpce.listen).map(|a| ("otpce.listen", a));
     let est = config.est.iter().flat_map(|est| &est.listen).map(|a| ("est.listen", a));
     let http = config.http.iter().flat_map(|http| &http.listen).map(|a| ("http.listen", a));
-    for (key, address) in tcp.chain(tls).chain(otpce).chain(est).chain(http) {
+    let ldap = config.ldap_proxy.iter().flat_map(|proxy| &proxy.listen);
+    let ldap = ldap.map(|address| ("ldap-proxy.listen", address));
+    let ldaps = config.ldap_proxy.iter().filter_map(|proxy| proxy.tls.as_ref());
+    let ldaps = ldaps.flat_map(|tls| &tls.listen).map(|a| ("ldap-proxy.tls.listen", a));
+    let all = tcp.chain(tls).chain(ldap).chain(ldaps).chain(otpce).chain(est).chain(http);
+    for (key, address) in all {
         let bound = std::net::TcpListener::bind(address).map(drop);
         report_address(key, *address, running, bound, findings);
     }
