@@ -37,7 +37,7 @@ macro_rules! hold_to_contract {
 }
 pub(crate) use hold_to_contract;
 
-pub async fn finds_an_account_by_each_of_its_names(store: Arc<impl Store>) {
+pub(crate) async fn finds_an_account_by_each_of_its_names(store: Arc<impl Store>) {
     let alice = account(1, "alice");
     store.insert_account(alice.clone(), site()).await.unwrap();
     for name in ["alice", "ALICE", r"EXAMPLE\alice", "alice@example.com", "a.liddell@example.org"] {
@@ -48,7 +48,7 @@ pub async fn finds_an_account_by_each_of_its_names(store: Arc<impl Store>) {
     assert!(find(&*store, "bob").await.is_none());
 }
 
-pub async fn refuses_a_taken_name_and_changes_nothing(store: Arc<impl Store>) {
+pub(crate) async fn refuses_a_taken_name_and_changes_nothing(store: Arc<impl Store>) {
     store.insert_account(account(1, "alice"), site()).await.unwrap();
     store.insert_account(account(2, "bob"), site()).await.unwrap();
     let thief = Account { upn: Some("ALICE@example.com".into()), ..account(3, "mallory") };
@@ -63,7 +63,7 @@ pub async fn refuses_a_taken_name_and_changes_nothing(store: Arc<impl Store>) {
     assert_eq!(find(&*store, "bob").await.unwrap().account, account(2, "bob"));
 }
 
-pub async fn refuses_an_account_or_token_twice(store: Arc<impl Store>) {
+pub(crate) async fn refuses_an_account_or_token_twice(store: Arc<impl Store>) {
     store.insert_account(account(1, "alice"), site()).await.unwrap();
     let again = store.insert_account(account(1, "other"), site()).await;
     assert!(matches!(again, Err(StoreError::Exists { what: "account", .. })));
@@ -76,7 +76,7 @@ pub async fn refuses_an_account_or_token_twice(store: Arc<impl Store>) {
     assert_eq!((holding.secret, holding.counter.next), (Some(secret(1)), 5));
 }
 
-pub async fn frees_the_names_that_an_account_had(store: Arc<impl Store>) {
+pub(crate) async fn frees_the_names_that_an_account_had(store: Arc<impl Store>) {
     store.insert_account(account(1, "alice"), site()).await.unwrap();
     assert!(find(&*store, "alice").await.is_some());
     let elsewhere = Site { domain: Some("OTHER".into()), realm: None };
@@ -89,7 +89,7 @@ pub async fn frees_the_names_that_an_account_had(store: Arc<impl Store>) {
     assert_eq!(find(&*store, "alice").await.unwrap().account.id, account_id(2));
 }
 
-pub async fn says_what_is_not_there(store: Arc<impl Store>) {
+pub(crate) async fn says_what_is_not_there(store: Arc<impl Store>) {
     let nobody = |result: Result<(), StoreError>, expected: &str| {
         assert!(matches!(result, Err(StoreError::NotFound { what, .. }) if what == expected));
     };
@@ -107,7 +107,7 @@ pub async fn says_what_is_not_there(store: Arc<impl Store>) {
     assert_eq!(store.tokens(None, 9).await.unwrap(), [token(1, &[])]);
 }
 
-pub async fn replaces_an_account_only_as_it_was_read(store: Arc<impl Store>) {
+pub(crate) async fn replaces_an_account_only_as_it_was_read(store: Arc<impl Store>) {
     let (alice, renamed) = (account(1, "alice"), account(1, "alicia"));
     store.insert_account(alice.clone(), site()).await.unwrap();
     let disabled = Account { disabled: true, ..alice.clone() };
@@ -120,7 +120,7 @@ pub async fn replaces_an_account_only_as_it_was_read(store: Arc<impl Store>) {
     assert!(find(&*store, "alicia").await.is_some());
 }
 
-pub async fn replaces_a_token_only_as_it_was_read(store: Arc<impl Store>) {
+pub(crate) async fn replaces_a_token_only_as_it_was_read(store: Arc<impl Store>) {
     with_token(&*store, 0).await;
     let read = token(1, &[1]);
     let disabled = Token { disabled: true, ..read.clone() };
@@ -130,7 +130,7 @@ pub async fn replaces_a_token_only_as_it_was_read(store: Arc<impl Store>) {
     assert_eq!(find(&*store, "alice").await.unwrap().tokens[0].token, disabled);
 }
 
-pub async fn lets_one_of_16_replace_what_all_have_read(store: Arc<impl Store>) {
+pub(crate) async fn lets_one_of_16_replace_what_all_have_read(store: Arc<impl Store>) {
     store.insert_account(account(1, "alice"), site()).await.unwrap();
     let done = all_at_once(16, |number| {
         let store = Arc::clone(&store);
@@ -141,7 +141,7 @@ pub async fn lets_one_of_16_replace_what_all_have_read(store: Arc<impl Store>) {
     assert_eq!(done.await.into_iter().filter(|done| *done).count(), 1);
 }
 
-pub async fn removes_an_account_with_its_names_and_assignments(store: Arc<impl Store>) {
+pub(crate) async fn removes_an_account_with_its_names_and_assignments(store: Arc<impl Store>) {
     with_token(&*store, 0).await;
     store.insert_account(account(2, "bob"), site()).await.unwrap();
     store.replace_token(token(1, &[1]), token(1, &[1, 2])).await.unwrap();
@@ -157,7 +157,7 @@ pub async fn removes_an_account_with_its_names_and_assignments(store: Arc<impl S
     assert_eq!((back.failures, back.tokens.len()), (FailureCounter::default(), 0));
 }
 
-pub async fn keeps_persons(store: Arc<impl Store>) {
+pub(crate) async fn keeps_persons(store: Arc<impl Store>) {
     let id = PersonId::from_bytes([1; 16]);
     assert_eq!(store.person(id).await.unwrap(), None);
     let mut person = Person { id, name: "Alice Liddell".into(), mail: None };
@@ -167,7 +167,7 @@ pub async fn keeps_persons(store: Arc<impl Store>) {
     assert_eq!(store.person(id).await.unwrap(), Some(person));
 }
 
-pub async fn gives_tokens_in_order_with_their_secrets(store: Arc<impl Store>) {
+pub(crate) async fn gives_tokens_in_order_with_their_secrets(store: Arc<impl Store>) {
     store.insert_account(account(1, "alice"), site()).await.unwrap();
     store.insert_account(account(2, "bob"), site()).await.unwrap();
     for (number, accounts) in [(3, &[1][..]), (1, &[2, 1]), (2, &[1])] {
@@ -191,7 +191,7 @@ pub async fn gives_tokens_in_order_with_their_secrets(store: Arc<impl Store>) {
     assert!(held(find(&*store, "bob").await.unwrap()).is_empty());
 }
 
-pub async fn replaces_a_token_but_not_its_secret_or_counter(store: Arc<impl Store>) {
+pub(crate) async fn replaces_a_token_but_not_its_secret_or_counter(store: Arc<impl Store>) {
     with_token(&*store, 7).await;
     assert_eq!(store.commit(spend(7, 8)).await.unwrap(), DONE);
     store.insert_account(account(2, "bob"), site()).await.unwrap();
@@ -203,7 +203,7 @@ pub async fn replaces_a_token_but_not_its_secret_or_counter(store: Arc<impl Stor
     assert_eq!(holding.counter, at(8));
 }
 
-pub async fn moves_a_counter_only_from_its_value(store: Arc<impl Store>) {
+pub(crate) async fn moves_a_counter_only_from_its_value(store: Arc<impl Store>) {
     with_token(&*store, 7).await;
     assert_eq!(store.commit(spend(6, 9)).await.unwrap(), Committed::Conflict);
     assert_eq!(store.commit(spend(7, 9)).await.unwrap(), DONE);
@@ -214,7 +214,7 @@ pub async fn moves_a_counter_only_from_its_value(store: Arc<impl Store>) {
     assert_eq!(find(&*store, "alice").await.unwrap().tokens[0].counter, drifting);
 }
 
-pub async fn moves_all_counters_or_none(store: Arc<impl Store>) {
+pub(crate) async fn moves_all_counters_or_none(store: Arc<impl Store>) {
     with_token(&*store, 7).await;
     let none = FailureCounter::default();
     let one = FailureCounter { failures: 1, last: UnixTime(50), ..FailureCounter::default() };
@@ -231,17 +231,17 @@ pub async fn moves_all_counters_or_none(store: Arc<impl Store>) {
     assert_eq!((subject.failures, subject.tokens[0].counter), (one, at(9)));
 }
 
-pub async fn moves_no_counter_that_is_not_there(store: Arc<impl Store>) {
+pub(crate) async fn moves_no_counter_that_is_not_there(store: Arc<impl Store>) {
     assert_eq!(store.commit(spend(0, 1)).await.unwrap(), Committed::Conflict);
     let none = FailureCounter::default();
     assert_eq!(store.commit(failures(none, none)).await.unwrap(), Committed::Conflict);
 }
 
-pub async fn does_nothing_when_there_is_nothing_to_do(store: Arc<impl Store>) {
+pub(crate) async fn does_nothing_when_there_is_nothing_to_do(store: Arc<impl Store>) {
     assert_eq!(store.commit(Change::default()).await.unwrap(), DONE);
 }
 
-pub async fn accepts_one_of_64_equal_moves(store: Arc<impl Store>) {
+pub(crate) async fn accepts_one_of_64_equal_moves(store: Arc<impl Store>) {
     with_token(&*store, 7).await;
     for next in 7..27 {
         let done = all_at_once(64, |_| {
@@ -252,7 +252,7 @@ pub async fn accepts_one_of_64_equal_moves(store: Arc<impl Store>) {
     }
 }
 
-pub async fn loses_no_move_of_many_at_once(store: Arc<impl Store>) {
+pub(crate) async fn loses_no_move_of_many_at_once(store: Arc<impl Store>) {
     store.insert_account(account(1, "alice"), site()).await.unwrap();
     for number in 1..=32 {
         store.insert_token(token(number, &[1]), None, 0).await.unwrap();
@@ -273,7 +273,7 @@ pub async fn loses_no_move_of_many_at_once(store: Arc<impl Store>) {
     assert!(subject.tokens.iter().all(|held| held.counter == at(50)));
 }
 
-pub async fn goes_on_where_a_removed_token_stopped(store: Arc<impl Store>) {
+pub(crate) async fn goes_on_where_a_removed_token_stopped(store: Arc<impl Store>) {
     with_token(&*store, 7).await;
     assert_eq!(store.commit(spend(7, 30)).await.unwrap(), DONE);
     store.remove_token(token_id(1)).await.unwrap();
@@ -284,7 +284,7 @@ pub async fn goes_on_where_a_removed_token_stopped(store: Arc<impl Store>) {
     assert_eq!(find(&*store, "alice").await.unwrap().tokens[0].counter, at(44));
 }
 
-pub async fn lists_accounts_and_tokens_page_by_page(store: Arc<impl Store>) {
+pub(crate) async fn lists_accounts_and_tokens_page_by_page(store: Arc<impl Store>) {
     for number in [4, 2, 5, 1, 3] {
         store.insert_account(account(number, &format!("user{number}")), site()).await.unwrap();
         store.insert_token(token(number, &[number]), None, 0).await.unwrap();
@@ -298,7 +298,7 @@ pub async fn lists_accounts_and_tokens_page_by_page(store: Arc<impl Store>) {
     assert_eq!(store.tokens(Some(token_id(3)), 1).await.unwrap(), [token(4, &[4])]);
 }
 
-pub async fn keeps_certificates_until_they_are_pruned(store: Arc<impl Store>) {
+pub(crate) async fn keeps_certificates_until_they_are_pruned(store: Arc<impl Store>) {
     for (serial, not_after) in [("0b", 30), ("0a", 10), ("0c", 20)] {
         store.insert_certificate(certificate(serial, not_after)).await.unwrap();
     }
@@ -318,7 +318,7 @@ pub async fn keeps_certificates_until_they_are_pruned(store: Arc<impl Store>) {
     assert_eq!(store.certificates(None, 9).await.unwrap(), [revoked]);
 }
 
-pub async fn takes_one_certificate_of_an_account_per_request(store: Arc<impl Store>) {
+pub(crate) async fn takes_one_certificate_of_an_account_per_request(store: Arc<impl Store>) {
     let for_request = |serial: &str, not_after, account| CertificateRecord {
         account,
         request_sha256: "ab".into(),
@@ -348,7 +348,7 @@ pub async fn takes_one_certificate_of_an_account_per_request(store: Arc<impl Sto
     assert!(store.insert_certificate(for_request("0f", 30, bob)).await.is_err());
 }
 
-pub async fn takes_one_of_32_certificates_for_the_same_request(store: Arc<impl Store>) {
+pub(crate) async fn takes_one_of_32_certificates_for_the_same_request(store: Arc<impl Store>) {
     let taken = all_at_once(32, |number| {
         let store = Arc::clone(&store);
         let record = certificate(&format!("{number:02x}"), 10);
@@ -359,7 +359,7 @@ pub async fn takes_one_of_32_certificates_for_the_same_request(store: Arc<impl S
     assert_eq!(store.certificates(None, 99).await.unwrap().len(), 1);
 }
 
-pub async fn never_gives_a_number_twice(store: Arc<impl Store>) {
+pub(crate) async fn never_gives_a_number_twice(store: Arc<impl Store>) {
     let numbers = all_at_once(16, |_| {
         let store = Arc::clone(&store);
         async move { store.next_number("crl").await.unwrap() }
@@ -371,7 +371,7 @@ pub async fn never_gives_a_number_twice(store: Arc<impl Store>) {
     assert!(store.next_number("delta").await.unwrap() < next);
 }
 
-pub async fn is_healthy_as_long_as_counters_move(store: Arc<impl Store>) {
+pub(crate) async fn is_healthy_as_long_as_counters_move(store: Arc<impl Store>) {
     assert!(store.health().is_ok());
     with_token(&*store, 7).await;
     assert_eq!(store.commit(spend(7, 8)).await.unwrap(), DONE);
@@ -400,8 +400,9 @@ where
     results
 }
 
-pub fn block_on(test: impl Future<Output = ()>) {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).build().unwrap();
+pub(crate) fn block_on(test: impl Future<Output = ()>) {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let runtime = builder.worker_threads(4).enable_all().build().unwrap();
     runtime.block_on(test);
 }
 
@@ -421,7 +422,7 @@ fn at(next: u64) -> TokenCounter {
     TokenCounter { next, ..TokenCounter::default() }
 }
 
-pub fn site() -> Site {
+pub(crate) fn site() -> Site {
     Site { domain: Some("EXAMPLE".into()), realm: Some("example.com".into()) }
 }
 

@@ -95,6 +95,12 @@ impl Ldap {
         said(run(&mut self.command("ldapadd", who), ldif.as_bytes()))
     }
 
+    /// `ldapadd` with LDIF that has operational attributes (Relax Rules).
+    #[track_caller]
+    pub fn add_relaxed(&self, who: As<'_>, ldif: &str) -> Said {
+        said(run(self.command("ldapadd", who).args(["-e", "!relax"]), ldif.as_bytes()))
+    }
+
     /// `ldapcompare`: 6 is true, 5 is false.
     #[track_caller]
     pub fn compare(&self, who: As<'_>, dn: &str, assertion: &str) -> Said {

@@ -6,6 +6,7 @@ pub mod countersign;
 pub mod curl;
 pub mod der;
 pub mod directory;
+pub mod directory_store;
 pub mod eap;
 pub mod freeradius;
 pub mod kdc;
