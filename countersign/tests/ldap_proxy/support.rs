@@ -18,7 +18,7 @@ use countersign::{
     clock::ManualClock,
     config::{
         ldap_proxy::{LdapProxyRules, LdapProxySettings, LdapServerSettings, Sasl, WithoutToken},
-        ldap_url::LdapAddress,
+        server_url::ServerUrl,
         socket::SocketSettings,
     },
     listener::{
@@ -165,7 +165,7 @@ fn settings(directory: &Path, server: PathBuf, setup: &Setup) -> LdapProxySettin
         socket: Some(SocketSettings { path, mode: 0o600, group: None, users: Vec::new() }),
         tls: None,
         upstream: LdapServerSettings {
-            addresses: vec![LdapAddress::Unix(server)],
+            addresses: vec![ServerUrl::Socket(server)],
             trust: None,
             start_tls: false,
             time_limit: LIMIT,
