@@ -39,7 +39,7 @@ impl ServerUrl {
             Self::Plain { host, .. } if !is_this_machine(&host) => Err(format!(
                 "{host} is another machine, where passwords and secrets must not go in clear; write ldaps://"
             )),
-            url => Ok(url),
+            url @ (Self::Socket(_) | Self::Tls { .. } | Self::Plain { .. }) => Ok(url),
         }
     }
 
