@@ -106,7 +106,9 @@ impl Holder {
             };
             let pause = pauses.after(started.elapsed());
             tracing::error!(%status, ?pause, "the worker died; another one is started");
-            if let Some(code) = self.refuse(pause, orders).await {
+            if !pause.is_zero()
+                && let Some(code) = self.refuse(pause, orders).await
+            {
                 return Ok(code);
             }
         }
@@ -129,9 +131,10 @@ impl Holder {
                     tell(worker, signal);
                     if is_stop(signal) {
                         is_stopping = true;
-                        self.place.close().await;
+                        self.place.leave();
                     }
                 }
+                refused = self.place.refuse(), if is_stopping => refused?,
             }
         }
     }
@@ -159,16 +162,21 @@ impl Place {
         Self { socket, path, file }
     }
 
-    /// Says that nobody is there who could tell.
+    /// Says that nobody is there who could tell, to all who come.
     async fn refuse(&self) -> io::Result<()> {
         self.door()?.refuse().await
     }
 
-    /// Removes the path, unless it is another socket's by now, and answers all who wait.
-    async fn close(&self) {
+    /// Removes the path, unless it is another socket's by now.
+    fn leave(&self) {
         if self.file.is_some() && file_at(&self.path) == self.file {
             let _ = fs::remove_file(&self.path);
         }
+    }
+
+    /// Answers all who wait. No other process takes connections any more.
+    async fn close(&self) {
+        self.leave();
         match self.door() {
             Ok(door) => door.close().await,
             Err(error) => tracing::error!(%error, "slapd could not be told that this is the end"),

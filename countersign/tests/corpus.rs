@@ -4,10 +4,12 @@ use std::{fs, path::PathBuf};
 
 #[path = "../../fuzz/src/handler.rs"]
 pub mod handler;
+#[path = "../../fuzz/src/password.rs"]
+pub mod password;
 
 #[test]
 fn every_conversation_of_the_corpus_does_no_harm() {
-    let files = fs::read_dir(corpus()).unwrap();
+    let files = fs::read_dir(corpus("radius_handler")).unwrap();
     let told = files.map(|file| handler::radius(&fs::read(file.unwrap().path()).unwrap())).count();
     assert!(told > 0, "there is no corpus");
 }
@@ -27,11 +29,18 @@ fn the_corpus_reaches_acceptances() {
         ("delivered", 0),
         ("sent_on_and_reported", 0),
     ] {
-        let conversation = fs::read(corpus().join(name)).unwrap();
+        let conversation = fs::read(corpus("radius_handler").join(name)).unwrap();
         assert_eq!(handler::acceptances(&conversation), accepted, "{name}");
     }
 }
 
-fn corpus() -> PathBuf {
-    [env!("CARGO_MANIFEST_DIR"), "../fuzz/corpus/radius_handler"].iter().collect()
+#[test]
+fn every_stored_password_of_the_corpus_does_no_harm() {
+    let files = fs::read_dir(corpus("stored_password")).unwrap();
+    let seen = files.map(|file| password::stored(&fs::read(file.unwrap().path()).unwrap()));
+    assert!(seen.count() > 0, "there is no corpus");
+}
+
+fn corpus(target: &str) -> PathBuf {
+    [env!("CARGO_MANIFEST_DIR"), "../fuzz/corpus", target].iter().collect()
 }

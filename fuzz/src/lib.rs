@@ -45,4 +45,4 @@ pub const TARGETS: [(&str, Target); 21] = [
 ];
 
 /// Targets that need more than `countersign-core`, each in a file of its own beside this one.
-pub const ELSEWHERE: [&str; 1] = ["radius_handler"];
+pub const ELSEWHERE: [&str; 2] = ["radius_handler", "stored_password"];

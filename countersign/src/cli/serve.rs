@@ -8,7 +8,11 @@ use std::{
 use anyhow::{Context as _, bail};
 use clap::Args;
 use socket2::Socket;
-use tokio::{net::UnixStream, process::Command};
+use tokio::{
+    net::UnixStream,
+    process::Command,
+    signal::unix::{Signal, SignalKind, signal},
+};
 
 use super::Context;
 use crate::{
@@ -91,9 +95,10 @@ impl Serve {
         {
             return hold_socket(&back_sock.socket, inherited).await;
         }
+        let mut signals = Signals::heed()?;
         let daemon = run::start(config, inherited).await?;
         tokio::select! {
-            stopped = signals(&daemon) => stopped?,
+            () = signals.until_stop(&daemon) => {}
             () = lost(held.as_ref()) => tracing::error!("the holder of the socket is gone: stopping"),
         }
         daemon.stop().await;
@@ -131,27 +136,33 @@ async fn lost(held: Option<&Held>) {
     }
 }
 
-/// Returns at the signal to stop; reloads at each signal to reload.
-async fn signals(daemon: &run::Daemon) -> io::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
+/// What the daemon is told by signals.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
 
-    let (mut terminate, mut interrupt, mut hangup) = (
-        signal(SignalKind::terminate())?,
-        signal(SignalKind::interrupt())?,
-        signal(SignalKind::hangup())?,
-    );
-    loop {
-        tokio::select! {
-            _ = terminate.recv() => {
-                tracing::info!("SIGTERM: stopping");
-                return Ok(());
+impl Signals {
+    /// From now on none of them ends the process, though it may be served already while
+    /// other parts are still started.
+    fn heed() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Returns at the signal to stop; reloads at each signal to reload.
+    async fn until_stop(&mut self, daemon: &run::Daemon) {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return tracing::info!("SIGTERM: stopping"),
+                _ = self.interrupt.recv() => return tracing::info!("SIGINT: stopping"),
+                // The result is in the log.
+                _ = self.hangup.recv() => drop(daemon.reload()),
             }
-            _ = interrupt.recv() => {
-                tracing::info!("SIGINT: stopping");
-                return Ok(());
-            }
-            // The result is in the log.
-            _ = hangup.recv() => drop(daemon.reload()),
         }
     }
 }

@@ -113,7 +113,7 @@ async fn orders_reach_the_worker_and_whoever_waits_at_the_end_gets_an_answer() {
     site.left_file("reloaded").await;
     site.orders.send(Signal::TERM).await.unwrap();
     site.left_file("stopped").await;
-    assert_eq!(waiting.join().unwrap(), "RESULT\ncode: 80\ncode: 80\n\n");
+    assert_eq!(waiting.join().unwrap(), "RESULT\ncode: 80\ncode: 52\n\n");
     assert_eq!(site.ended().await.0, 0);
 }
 
@@ -144,7 +144,7 @@ async fn a_worker_gets_the_sockets_and_sees_the_end_of_its_holder() {
     let waiting = UnixStream::connect(&settings.path).unwrap();
     let waiting = thread::spawn(|| ask(waiting));
     held.end().await;
-    assert_eq!(waiting.join().unwrap(), "RESULT\ncode: 80\ncode: 80\n\n");
+    assert_eq!(waiting.join().unwrap(), "RESULT\ncode: 80\ncode: 52\n\n");
     assert!(!settings.path.exists() && socket.is_listener().unwrap());
 }
 

@@ -5,11 +5,7 @@
 //! at once if there are too many requests, and after a time limit in any case. The socket
 //! itself belongs to a process that does not die with this one ([`crate::hold`]).
 
-use std::{
-    io::{self, ErrorKind},
-    sync::Arc,
-    time::Duration,
-};
+use std::{io, sync::Arc, time::Duration};
 
 use countersign_core::wire::backsock::{Answer, Bind, Compare};
 use socket2::Socket;
@@ -60,11 +56,6 @@ pub async fn serve<H: Handler>(
         };
         match taken {
             Ok(stream) => drop(desk.tasks.spawn(desk.clone().serve(stream))),
-            // Whoever holds the socket has closed the door for all.
-            Err(error) if error.kind() == ErrorKind::InvalidInput => {
-                stop.cancelled().await;
-                break;
-            }
             Err(error) => {
                 tracing::warn!(%error, "a connection of slapd could not be taken");
                 tokio::time::sleep(PAUSE).await;

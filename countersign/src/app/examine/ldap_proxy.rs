@@ -66,3 +66,54 @@ fn examine_binds(proxy: &LdapProxySettings, findings: &mut Findings) {
         );
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{super::Grade, *};
+
+    /// Grades, objects and findings for a section with these lines.
+    fn found(lines: &str) -> Vec<String> {
+        let home = tempfile::tempdir().unwrap();
+        let file = home.path().join("countersign.toml");
+        let text = format!(
+            "master-key = \"k\"\nstore = \"s\"\naudit-log = \"a\"\ncontrol-socket = \"c\"\n\
+             [ldap-proxy]\nlisten = [\"127.0.0.1:0\"]\n{lines}"
+        );
+        std::fs::write(&file, text).unwrap();
+        let mut findings = Findings::default();
+        examine(&Config::load(&file).unwrap(), UnixTime(1_800_000_000), &mut findings);
+        let told = |found: super::super::Finding| {
+            let grade = if found.grade == Grade::Good { "" } else { "! " };
+            format!("{grade}{}: {}", found.object, found.finding)
+        };
+        findings.into_vec().into_iter().map(told).collect()
+    }
+
+    fn has(findings: &[String], begin: &str) {
+        assert!(findings.iter().any(|found| found.starts_with(begin)), "{begin}: {findings:#?}");
+    }
+
+    #[test]
+    fn a_proxy_says_what_it_lets_in_by_what() {
+        let strict = found("upstream = \"ldapi:///l\"\nwithout-token = \"refuse\"\n");
+        has(&strict, "ldap-proxy.upstream ldapi:///l: what is not a bind passes");
+        has(&strict, "ldap-proxy.without-token: nobody");
+        has(&strict, "! ldap-proxy.listen: every bind with a password is refused there");
+        let lax = "upstream = \"ldapi:///l\"\nrequire-tls = false\nsasl = \"pass\"\n";
+        let lax = found(lax);
+        has(&lax, "ldap-proxy.without-token: accounts without a token bind");
+        has(&lax, "! ldap-proxy.require-tls: passwords are taken where others");
+        has(&lax, "! ldap-proxy.sasl: who binds by GSSAPI, GSS-SPNEGO needs no");
+    }
+
+    #[test]
+    fn files_that_are_missing_are_errors() {
+        let missing = found(
+            "upstream = \"ldaps://dc1\"\nupstream-trust = \"none.pem\"\n\
+             [ldap-proxy.tls]\ncertificate = \"c.pem\"\nkey = \"c.key\"\n",
+        );
+        has(&missing, "! ldap-proxy.upstream ldaps://dc1:636: certificate");
+        has(&missing, "! ldap-proxy.tls.certificate");
+        has(&missing, "! ldap-proxy.tls.key");
+    }
+}

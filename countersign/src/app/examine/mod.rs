@@ -20,6 +20,7 @@ use crate::{
 mod certificates;
 mod clients;
 mod delivery;
+mod ldap;
 mod ldap_proxy;
 mod radius;
 
@@ -91,6 +92,7 @@ pub async fn examine(config: &Config, now: UnixTime, running: bool) -> Vec<Findi
     examine_policy(config, &mut findings);
     radius::examine(config, &mut findings);
     delivery::examine(config, &mut findings);
+    ldap::examine(config, &mut findings);
     ldap_proxy::examine(config, now, &mut findings);
     certificates::examine(config, now, &mut findings);
     examine_addresses(config, running, &mut findings);

@@ -13,7 +13,7 @@ use countersign_core::secret::Secret;
 
 use crate::{
     app::ldap::migrate::{
-        EntryKind, EntryPlan, Outcome, Plan, Severity, Task,
+        Outcome, Plan, Read, Severity, Task,
         apply::apply,
         plan::{Site, plan},
         survey::Survey,
@@ -160,7 +160,7 @@ fn progress(json: bool) -> impl FnMut(usize, usize) {
 
 fn text(plan: &Plan, applied: bool) -> String {
     let mut text = String::new();
-    for entry in plan.entries.iter().filter(|entry| is_worth_showing(entry)) {
+    for entry in plan.entries.iter().filter(|entry| entry.is_worth_showing()) {
         let _ = writeln!(text, "{} {}", entry.kind, entry.dn);
         for change in &entry.changes {
             let would = if entry.outcome.is_some() { "change" } else { "would change" };
@@ -180,29 +180,23 @@ fn text(plan: &Plan, applied: bool) -> String {
     text
 }
 
-fn is_worth_showing(entry: &EntryPlan) -> bool {
-    !entry.changes.is_empty() || !entry.findings.is_empty()
-}
-
 fn summary(plan: &Plan, applied: bool) -> String {
-    let read = [EntryKind::Account, EntryKind::Token, EntryKind::Parameters]
-        .map(|kind| format!("{} {kind}", plan.read(kind)))
-        .join(", ");
+    let Read { accounts, tokens, parameters } = plan.read;
     let unchanged = plan.entries.len() - plan.to_change();
+    let (errors, warnings) = (plan.count(Severity::Error), plan.count(Severity::Warning));
     let mut text = format!(
-        "Read: {read}. Used as they are: {unchanged} entries. Errors: {}, warnings: {}.\n",
-        plan.count(Severity::Error),
-        plan.count(Severity::Warning)
+        "Accounts: {accounts}, tokens: {tokens}, parameter entries: {parameters}; used as they are: {unchanged} entries.\n\
+         Errors: {errors}, warnings: {warnings}.\n",
     );
     let done = plan.entries.iter().filter(|entry| entry.outcome == Some(Outcome::Done)).count();
     let _ = match (applied, plan.to_change()) {
         (_, 0) => writeln!(text, "There is nothing to change."),
         (false, count) => writeln!(
             text,
-            "{count} entries would change; secrets are encrypted to {}. Nothing was changed: --apply does it.",
+            "Entries that would change: {count}; secrets are encrypted to {}. Nothing was changed: --apply does it.",
             plan.key
         ),
-        (true, count) => writeln!(text, "{done} of {count} entries were changed."),
+        (true, count) => writeln!(text, "Entries that were changed: {done} of {count}."),
     };
     let is_over = applied && done == plan.to_change();
     if let (Task::SlapoOtp, true) = (plan.task, is_over) {

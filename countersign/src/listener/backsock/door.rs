@@ -60,12 +60,13 @@ impl Door {
         }
     }
 
-    /// Lets nobody knock any more, from whatever process, and answers all who wait: it did
-    /// not work.
-    pub async fn close(&self) {
-        // Whoever has found the path already is refused by the system from now on, which
-        // slapd tells its client as code 80.
-        let socket = SockRef::from(&self.0);
+    /// Lets nobody knock any more, from whatever process, and says the same to all who wait.
+    ///
+    /// Whoever has found the path already is refused by the system from now on, which slapd
+    /// tells its client as code 80. No process may wait for connections any more then: the
+    /// system would say again and again that there is one.
+    pub async fn close(self) {
+        let Ok(socket) = self.0.into_std().map(Socket::from) else { return };
         let _ = socket.shutdown(std::net::Shutdown::Read);
         let mut farewells = JoinSet::new();
         while let Ok((stream, _)) = socket.accept() {
@@ -78,7 +79,7 @@ impl Door {
 async fn farewell(socket: Socket) -> io::Result<()> {
     socket.send(PREAMBLE)?;
     socket.set_nonblocking(true)?;
-    finish(UnixStream::from_std(socket.into())?, &Answer::of(ResultCode::OTHER)).await
+    finish(UnixStream::from_std(socket.into())?, &Answer::of(ResultCode::UNAVAILABLE)).await
 }
 
 /// Writes the answer, and closes when slapd has read it.

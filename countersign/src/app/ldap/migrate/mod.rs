@@ -10,7 +10,7 @@
 use std::fmt;
 
 use countersign_core::{jose::jwk::PublicJwk, ldap::counter::Modification, secret::Secret};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::vault::jwe;
 
@@ -39,8 +39,23 @@ pub struct Plan {
     pub task: Task,
     /// The key that secrets are encrypted to, unless the parameters of a token name another.
     pub key: String,
-    /// Every entry that is read.
+    /// How many entries were read.
+    pub read: Read,
+    /// Every entry that was read; shown are those of which there is something to say.
+    #[serde(serialize_with = "only_worth_showing")]
     pub entries: Vec<EntryPlan>,
+}
+
+/// How many entries were read.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Read {
+    /// What binds.
+    pub accounts: usize,
+    /// Tokens.
+    pub tokens: usize,
+    /// What tokens have in common.
+    pub parameters: usize,
 }
 
 /// What would change in one entry, and what is wrong with it.
@@ -140,12 +155,6 @@ impl Plan {
         findings.filter(|finding| finding.severity == severity).count()
     }
 
-    /// How many entries of a kind were read.
-    #[must_use]
-    pub fn read(&self, kind: EntryKind) -> usize {
-        self.entries.iter().filter(|entry| entry.kind == kind).count()
-    }
-
     /// Whether something is wrong that keeps somebody from logging on, or was not done.
     #[must_use]
     pub fn has_errors(&self) -> bool {
@@ -160,6 +169,12 @@ impl EntryPlan {
     fn new(dn: &str, kind: EntryKind) -> Self {
         let (changes, findings) = (Vec::new(), Vec::new());
         Self { dn: dn.to_owned(), kind, changes, findings, outcome: None }
+    }
+
+    /// Whether there is something to say of it.
+    #[must_use]
+    pub fn is_worth_showing(&self) -> bool {
+        !self.changes.is_empty() || !self.findings.is_empty()
     }
 
     fn find(&mut self, severity: Severity, text: impl Into<String>) {
@@ -201,6 +216,10 @@ impl Change {
             }
         }
     }
+}
+
+fn only_worth_showing<S: Serializer>(entries: &[EntryPlan], to: S) -> Result<S::Ok, S::Error> {
+    to.collect_seq(entries.iter().filter(|entry| entry.is_worth_showing()))
 }
 
 impl fmt::Display for EntryKind {

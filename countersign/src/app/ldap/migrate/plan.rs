@@ -5,7 +5,7 @@ use countersign_core::{
     time::UnixTime,
 };
 
-use super::{EntryPlan, Plan, Task, parts, survey::Survey, tokens};
+use super::{EntryPlan, Plan, Read, Task, parts, survey::Survey, tokens};
 use crate::vault::keys::SiteKeys;
 
 /// What a plan is made by.
@@ -40,7 +40,12 @@ pub fn plan(survey: &Survey, site: &Site<'_>) -> Result<Plan, NoKey> {
     if site.task != Task::Rekey {
         entries.extend(survey.accounts.values().map(|entry| parts::account(entry, survey, site)));
     }
-    Ok(Plan { task: site.task, key, entries })
+    let read = Read {
+        accounts: survey.accounts.len(),
+        tokens: survey.tokens.len(),
+        parameters: survey.parameters.len(),
+    };
+    Ok(Plan { task: site.task, key, read, entries })
 }
 
 impl Site<'_> {

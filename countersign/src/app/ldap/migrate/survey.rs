@@ -5,7 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use countersign_core::{
     domain::dn::Dn,
     ldap::{
-        account, entry::Entry, filter::all, mapping::AccountMapping, parameters, schema::Method,
+        account,
+        entry::Entry,
+        filter::all,
+        mapping::AccountMapping,
+        parameters,
+        schema::{Method, attribute},
         token,
     },
 };
@@ -54,7 +59,8 @@ impl Survey {
         let referred = accounts.flat_map(|account| tokens_of(account, &mapping.account)).collect();
         fetch(directory, referred, &attributes, &mut survey.tokens).await?;
         let referred: Vec<_> = survey.tokens.values().flat_map(parameters_of).collect();
-        fetch(directory, referred, &parameters::ATTRIBUTES, &mut survey.parameters).await?;
+        let attributes = [&parameters::ATTRIBUTES[..], &[attribute::OBJECT_CLASS]].concat();
+        fetch(directory, referred, &attributes, &mut survey.parameters).await?;
         survey.referred_to = survey.names_referred_to(&mapping.account);
         Ok(survey)
     }
