@@ -19,7 +19,7 @@ use tokio_rustls::TlsConnector;
 use super::tls::{ClientError, client_config, explain, roots_of};
 use crate::{
     certificate::{self, FileError},
-    config::{ldap_proxy::LdapServerSettings, ldap_url::LdapAddress, upstream::HostPort},
+    config::{ldap_proxy::LdapServerSettings, server_url::ServerUrl},
 };
 
 /// A connection, however it is protected.
@@ -29,7 +29,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin> Octets for T {}
 
 /// Directory servers with the same content.
 pub struct LdapServer {
-    addresses: Vec<LdapAddress>,
+    addresses: Vec<ServerUrl>,
     connector: TlsConnector,
     start_tls: bool,
     time_limit: Duration,
@@ -68,9 +68,9 @@ impl LdapServer {
     pub fn new(settings: &LdapServerSettings) -> Result<Self, LdapServerError> {
         let roots = roots(settings.trust.as_ref())?;
         for address in &settings.addresses {
-            if let LdapAddress::Tcp(server) | LdapAddress::Tls(server) = address {
-                ServerName::try_from(server.host.as_str())
-                    .map_err(|_| LdapServerError::Name(server.host.clone()))?;
+            if let ServerUrl::Plain { host, .. } | ServerUrl::Tls { host, .. } = address {
+                ServerName::try_from(host.as_str())
+                    .map_err(|_| LdapServerError::Name(host.clone()))?;
             }
         }
         Ok(Self {
@@ -101,21 +101,23 @@ impl LdapServer {
         Err(last.expect("the config has an address"))
     }
 
-    async fn dial(&self, address: &LdapAddress) -> io::Result<Box<dyn Octets>> {
+    async fn dial(&self, address: &ServerUrl) -> io::Result<Box<dyn Octets>> {
         match address {
-            LdapAddress::Unix(path) => Ok(Box::new(UnixStream::connect(path).await?)),
-            LdapAddress::Tls(server) => self.handshake(server, connect(server).await?).await,
-            LdapAddress::Tcp(server) if self.start_tls => {
-                let mut stream = connect(server).await?;
-                start_tls(&mut stream).await?;
-                self.handshake(server, stream).await
+            ServerUrl::Socket(path) => Ok(Box::new(UnixStream::connect(path).await?)),
+            ServerUrl::Tls { host, port } => {
+                self.handshake(host, connect(host, *port).await?).await
             }
-            LdapAddress::Tcp(server) => Ok(Box::new(connect(server).await?)),
+            ServerUrl::Plain { host, port } if self.start_tls => {
+                let mut stream = connect(host, *port).await?;
+                start_tls(&mut stream).await?;
+                self.handshake(host, stream).await
+            }
+            ServerUrl::Plain { host, port } => Ok(Box::new(connect(host, *port).await?)),
         }
     }
 
-    async fn handshake(&self, server: &HostPort, stream: TcpStream) -> io::Result<Box<dyn Octets>> {
-        let name = ServerName::try_from(server.host.clone()).map_err(io::Error::other)?;
+    async fn handshake(&self, host: &str, stream: TcpStream) -> io::Result<Box<dyn Octets>> {
+        let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
         let stream = self.connector.connect(name, stream).await;
         Ok(Box::new(stream.map_err(|error| io::Error::other(explain(&error)))?))
     }
@@ -130,8 +132,8 @@ fn roots(trust: Option<&PathBuf>) -> Result<RootCertStore, LdapServerError> {
     Ok(roots_of(&certificate::load(trust)?)?)
 }
 
-async fn connect(server: &HostPort) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect((server.host.as_str(), server.port)).await?;
+async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect((host, port)).await?;
     stream.set_nodelay(true)?;
     let keepalive = TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE);
     SockRef::from(&stream).set_tcp_keepalive(&keepalive)?;

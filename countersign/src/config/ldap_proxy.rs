@@ -1,7 +1,7 @@
 //! The listener that is an LDAP proxy: `[ldap-proxy]`.
 
 use std::{
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -12,7 +12,7 @@ use serde::Deserialize;
 use super::{
     Wrong, duration,
     file::yes,
-    ldap_url::LdapAddress,
+    server_url::ServerUrl,
     socket::{SocketFile, SocketSettings, check_socket},
     wrong,
 };
@@ -148,7 +148,7 @@ pub struct LdapProxySettings {
 #[derive(Debug, Clone)]
 pub struct LdapServerSettings {
     /// Where they are; there is at least one.
-    pub addresses: Vec<LdapAddress>,
+    pub addresses: Vec<ServerUrl>,
     /// Trust anchors for their certificates, PEM; those of the system if absent.
     pub trust: Option<PathBuf>,
     /// Whether StartTLS is asked of those at `ldap://`.
@@ -219,7 +219,7 @@ pub(super) fn check_ldap_proxy(
 }
 
 /// A password does not leave this machine in clear.
-fn addresses(servers: Servers, start_tls: bool) -> Result<Vec<LdapAddress>, Wrong> {
+fn addresses(servers: Servers, start_tls: bool) -> Result<Vec<ServerUrl>, Wrong> {
     let key = "ldap-proxy.upstream";
     let urls = match servers {
         Servers::One(url) => vec![url],
@@ -228,25 +228,10 @@ fn addresses(servers: Servers, start_tls: bool) -> Result<Vec<LdapAddress>, Wron
     if urls.is_empty() {
         return wrong(key, "there is none; give the URL of a directory server");
     }
-    let read = urls.iter().map(|url| LdapAddress::parse(url).or_else(|cause| wrong(key, cause)));
-    let addresses = read.collect::<Result<Vec<_>, _>>()?;
-    for address in &addresses {
-        match address {
-            LdapAddress::Tcp(server) if !start_tls && !is_here(&server.host) => {
-                let cause = format!(
-                    "{address} would see passwords in clear; write ldaps://, or upstream-start-tls = true"
-                );
-                return wrong(key, cause);
-            }
-            LdapAddress::Tcp(_) | LdapAddress::Tls(_) | LdapAddress::Unix(_) => {}
-        }
-    }
-    Ok(addresses)
-}
-
-fn is_here(host: &str) -> bool {
-    let address: Option<IpAddr> = host.parse().ok();
-    host == "localhost" || address.is_some_and(|address| address.to_canonical().is_loopback())
+    let parse = if start_tls { ServerUrl::parse_for_start_tls } else { ServerUrl::parse };
+    let more = ", or ldap:// with upstream-start-tls = true";
+    let parse = |url: &String| parse(url).or_else(|cause| wrong(key, cause + more));
+    urls.iter().map(parse).collect()
 }
 
 fn sasl(sasl: SaslFile, mechanisms: Option<Vec<String>>) -> Result<Sasl, Wrong> {
@@ -308,7 +293,7 @@ mod tests {
         assert!(addresses(away).unwrap_err().contains("upstream-start-tls"));
         assert_eq!(addresses(&format!("{away}\nupstream-start-tls = true")), Ok(1));
         assert!(addresses("[]").unwrap_err().contains("ldap-proxy.upstream"));
-        assert!(addresses("\"dc1\"").unwrap_err().contains("ldaps://host"));
+        assert!(addresses("\"dc1\"").unwrap_err().contains("write ldapi:///path"));
     }
 
     #[test]

@@ -41,7 +41,6 @@ mod dictionary;
 pub mod directory;
 pub mod file;
 pub mod ldap_proxy;
-pub mod ldap_url;
 pub mod radius;
 pub mod radius_file;
 pub mod reply;

@@ -18,7 +18,7 @@ pub enum ServerUrl {
         /// The port.
         port: u16,
     },
-    /// In clear, to this machine only.
+    /// In clear: to this machine, or until StartTLS.
     Plain {
         /// A name or an address.
         host: String,
@@ -35,19 +35,26 @@ impl ServerUrl {
     ///
     /// What is wrong with it, and what would be right.
     pub fn parse(text: &str) -> Result<Self, String> {
+        match Self::parse_for_start_tls(text)? {
+            Self::Plain { host, .. } if !is_this_machine(&host) => Err(format!(
+                "{host} is another machine, where passwords and secrets must not go in clear; write ldaps://"
+            )),
+            url @ (Self::Socket(_) | Self::Tls { .. } | Self::Plain { .. }) => Ok(url),
+        }
+    }
+
+    /// The same, for who goes over to TLS before anything else is sent: `ldap://` may name
+    /// another machine.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it, and what would be right.
+    pub fn parse_for_start_tls(text: &str) -> Result<Self, String> {
         let (scheme, rest) = text.split_once("://").ok_or_else(|| WANTED.to_owned())?;
         match scheme.to_ascii_lowercase().as_str() {
             "ldapi" => socket(rest),
             "ldaps" => authority(rest, 636).map(|(host, port)| Self::Tls { host, port }),
-            "ldap" => {
-                let (host, port) = authority(rest, 389)?;
-                if is_this_machine(&host) {
-                    return Ok(Self::Plain { host, port });
-                }
-                Err(format!(
-                    "{host} is another machine, where passwords and secrets must not go in clear; write ldaps://"
-                ))
-            }
+            "ldap" => authority(rest, 389).map(|(host, port)| Self::Plain { host, port }),
             _ => Err(WANTED.to_owned()),
         }
     }
@@ -156,6 +163,14 @@ mod tests {
             assert_eq!(url, expected, "{text}");
             assert_eq!(ServerUrl::parse(&url.to_string().replace("a b", "a%20b")), Ok(url));
         }
+    }
+
+    #[test]
+    fn who_begins_tls_may_do_so_elsewhere() {
+        let plain = ServerUrl::Plain { host: "dc1.example.com".into(), port: 389 };
+        assert_eq!(ServerUrl::parse_for_start_tls("ldap://dc1.example.com"), Ok(plain));
+        assert!(ServerUrl::parse("ldap://dc1.example.com").is_err());
+        assert!(ServerUrl::parse_for_start_tls("http://dc1.example.com").is_err());
     }
 
     #[test]

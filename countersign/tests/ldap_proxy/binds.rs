@@ -129,6 +129,21 @@ async fn another_name_of_an_account_with_a_token_does_not_lead_around_it() {
 }
 
 #[tokio::test]
+async fn a_wrong_password_takes_the_same_steps_as_one_that_is_refused_for_its_token() {
+    let proxy = Proxy::start(Setup::default()).await;
+    let mut client = proxy.client().await;
+    client.send(&bind(1, BOB, "wrong")).await;
+    let mut server = proxy.server().await;
+    server.expect(&bind(1, BOB, "wrong")).await;
+    server.send(&bound(1, INVALID)).await;
+    server.expect(&who_am_i()).await;
+    server.send(&you_are("")).await;
+    server.expect(&anonymous(MessageId::MAX)).await;
+    server.send(&own_result(Operation::BIND_RESPONSE, 0)).await;
+    client.expect(&bound(1, INVALID)).await;
+}
+
+#[tokio::test]
 async fn who_cannot_be_told_must_use_a_token() {
     let proxy = Proxy::start(Setup::default()).await;
     let mut client = proxy.client().await;

@@ -12,3 +12,4 @@ mod limits;
 mod passing;
 mod support;
 mod tls;
+mod upstream;

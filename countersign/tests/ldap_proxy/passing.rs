@@ -110,6 +110,7 @@ async fn nothing_is_written_into_the_middle_of_a_response() {
     let entry = message(1, ENTRY, &[7; 100_000]);
     let (begin, rest) = entry.split_at(50_000);
     server.send(begin).await;
+    client.wait_for(begin.len()).await;
     client.send(&bind(2, ALICE, "wrong")).await;
     client.send(&bind(3, ALICE, "wrong")).await;
     server.send(rest).await;

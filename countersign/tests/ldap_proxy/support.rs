@@ -18,7 +18,7 @@ use countersign::{
     clock::ManualClock,
     config::{
         ldap_proxy::{LdapProxyRules, LdapProxySettings, LdapServerSettings, Sasl, WithoutToken},
-        ldap_url::LdapAddress,
+        server_url::ServerUrl,
         socket::SocketSettings,
     },
     listener::{
@@ -165,7 +165,7 @@ fn settings(directory: &Path, server: PathBuf, setup: &Setup) -> LdapProxySettin
         socket: Some(SocketSettings { path, mode: 0o600, group: None, users: Vec::new() }),
         tls: None,
         upstream: LdapServerSettings {
-            addresses: vec![LdapAddress::Unix(server)],
+            addresses: vec![ServerUrl::Socket(server)],
             trust: None,
             start_tls: false,
             time_limit: LIMIT,
@@ -251,6 +251,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> End<S> {
         let shown =
             |octets: &[u8]| String::from_utf8_lossy(&octets[..octets.len().min(99)]).into_owned();
         assert!(received == message, "{:?}, not {:?}", shown(&received), shown(message));
+    }
+
+    /// So many octets have come.
+    pub(crate) async fn wait_for(&mut self, count: usize) {
+        while self.octets.len() < count {
+            let read = timeout(LIMIT, self.stream.read_buf(&mut self.octets)).await.unwrap();
+            assert_ne!(read.unwrap(), 0, "the connection ended");
+        }
     }
 
     /// Sends one message while it receives another.

@@ -70,7 +70,19 @@ pub(super) fn examine(config: &Config, now: UnixTime, findings: &mut Findings) {
 }
 
 fn examine_tls(key: &str, tls: &TlsFile, now: UnixTime, findings: &mut Findings) {
-    let facts = examine_pair(key, &tls.certificate, &tls.key, now, findings);
+    examine_server(key, &tls.certificate, &tls.key, now, findings);
+    examine_anchors(&format!("{key}.client-trust"), &tls.client_trust, now, findings);
+}
+
+/// What a server shows of itself.
+pub(super) fn examine_server(
+    key: &str,
+    certificate: &Path,
+    private: &Path,
+    now: UnixTime,
+    findings: &mut Findings,
+) {
+    let facts = examine_pair(key, certificate, private, now, findings);
     if let Some(facts) = &facts {
         if facts.alternative_names().is_empty() {
             findings.error(
@@ -82,7 +94,6 @@ fn examine_tls(key: &str, tls: &TlsFile, now: UnixTime, findings: &mut Findings)
             findings.good(key, format!("the server is known as {}", facts.dns_names().join(", ")));
         }
     }
-    examine_anchors(&format!("{key}.client-trust"), &tls.client_trust, now, findings);
 }
 
 fn examine_anchors(key: &str, path: &Path, now: UnixTime, findings: &mut Findings) {

@@ -1,5 +1,5 @@
-//! The directory, slapd's socket, the bind proxy and the LDAP proxy under examination. Nobody
-//! is asked; `countersign ldap check` asks slapd.
+//! The directory, slapd's socket and the bind proxy under examination. Nobody is asked;
+//! `countersign ldap check` asks slapd.
 
 use std::path::Path;
 
@@ -12,7 +12,6 @@ use crate::{
         back_sock::{BackSockSettings, PasswordBy, WithoutToken},
         bind_proxy::BindProxySettings,
         directory::DirectorySettings,
-        ldap_proxy::{LdapProxySettings, Sasl},
     },
     directory::Directory,
     vault::keys::SiteKeys,
@@ -27,9 +26,6 @@ pub(super) fn examine(config: &Config, findings: &mut Findings) {
     }
     if let Some(proxy) = &config.bind_proxy {
         examine_bind_proxy(proxy, findings);
-    }
-    if let Some(proxy) = &config.ldap_proxy {
-        examine_ldap_proxy(proxy, findings);
     }
 }
 
@@ -137,26 +133,6 @@ fn examine_bind_proxy(proxy: &BindProxySettings, findings: &mut Findings) {
     }
 }
 
-fn examine_ldap_proxy(proxy: &LdapProxySettings, findings: &mut Findings) {
-    let object = "ldap-proxy";
-    let upstreams: Vec<_> = proxy.upstream.addresses.iter().map(ToString::to_string).collect();
-    findings.good(object, format!("LDAP clients are passed on to {}", upstreams.join(", or ")));
-    if !proxy.rules.require_tls {
-        findings.warning(
-            object,
-            "passwords and OTPs are taken over TCP without TLS",
-            "remove require-tls = false, and give [ldap-proxy.tls] a certificate",
-        );
-    }
-    if matches!(proxy.rules.sasl, Sasl::Pass(_)) {
-        findings.warning(
-            object,
-            "SASL binds pass without an OTP, whoever it is",
-            "remove sasl = \"pass\" unless clients log on by Kerberos tickets that had an OTP",
-        );
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::{super::Grade, *};
@@ -207,17 +183,11 @@ mod tests {
     }
 
     #[test]
-    fn proxies_say_whom_they_ask_and_what_they_let_through() {
+    fn a_bind_proxy_says_whom_it_asks() {
         let bind_proxy = "[bind-proxy]\nproviders = [\"ldaps://p1\"]\nreplica = \"ldapi:///l\"\n\
                           base = \"dc=x\"\ntrust = \"none.pem\"\n";
         let found_proxy = found(&format!("{BACK_SOCK}{bind_proxy}"));
         has(&found_proxy, Grade::Good, "bind-proxy", "ldaps://p1");
         has(&found_proxy, Grade::Error, "bind-proxy", "none.pem");
-        let ldap = "[ldap-proxy]\nlisten = [\"127.0.0.1:0\"]\nupstream = \"ldapi:///l\"\n\
-                    require-tls = false\nsasl = \"pass\"\n";
-        let found_ldap = found(ldap);
-        has(&found_ldap, Grade::Good, "ldap-proxy", "ldapi:///l");
-        has(&found_ldap, Grade::Warning, "ldap-proxy", "without TLS");
-        has(&found_ldap, Grade::Warning, "ldap-proxy", "SASL");
     }
 }

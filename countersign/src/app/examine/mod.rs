@@ -21,6 +21,7 @@ mod certificates;
 mod clients;
 mod delivery;
 mod ldap;
+mod ldap_proxy;
 mod radius;
 
 /// One sentence about one object.
@@ -92,6 +93,7 @@ pub async fn examine(config: &Config, now: UnixTime, running: bool) -> Vec<Findi
     radius::examine(config, &mut findings);
     delivery::examine(config, &mut findings);
     ldap::examine(config, &mut findings);
+    ldap_proxy::examine(config, now, &mut findings);
     certificates::examine(config, now, &mut findings);
     examine_addresses(config, running, &mut findings);
     findings.0
@@ -226,7 +228,7 @@ fn examine_addresses(config: &Config, running: bool, findings: &mut Findings) {
     let ldap = ldap.map(|address| ("ldap-proxy.listen", address));
     let ldaps = config.ldap_proxy.iter().filter_map(|proxy| proxy.tls.as_ref());
     let ldaps = ldaps.flat_map(|tls| &tls.listen).map(|a| ("ldap-proxy.tls.listen", a));
-    let all = tcp.chain(tls).chain(otpce).chain(est).chain(http).chain(ldap).chain(ldaps);
+    let all = tcp.chain(tls).chain(ldap).chain(ldaps).chain(otpce).chain(est).chain(http);
     for (key, address) in all {
         let bound = std::net::TcpListener::bind(address).map(drop);
         report_address(key, *address, running, bound, findings);

@@ -144,11 +144,19 @@ where
     /// way to write that of an account with a token, so it is asked who was let in.
     async fn declined(&mut self, id: MessageId, octets: &Secret<Vec<u8>>) -> Result<(), Ended> {
         let answer = self.forward(id, octets).await?;
-        if !self.requests.is_anonymous && self.has_token().await? {
-            tracing::debug!(peer = %self.peer, "another name of an account with a token");
-            return self.reject(id, Wording::default()).await;
+        // Who is refused is asked about, too: the time that it takes must not tell that the
+        // password of an account with a token was right.
+        let is_let_in = !self.requests.is_anonymous;
+        let has_token = self.has_token().await?;
+        if is_let_in && !has_token {
+            return self.client.send(answer.expose()).await;
         }
-        self.client.send(answer.expose()).await
+        self.become_anonymous().await?;
+        if !is_let_in {
+            return self.client.send(answer.expose()).await;
+        }
+        tracing::debug!(peer = %self.peer, "another name of an account with a token");
+        self.reject(id, Wording::default()).await
     }
 
     /// Whether the one whom the directory takes us for must use a token. Who cannot be told
@@ -184,10 +192,15 @@ where
     /// Whose bind fails is nobody from then on (RFC 4511 §4.2.1).
     async fn refuse(&mut self, id: MessageId, code: ResultCode, text: &str) -> Result<(), Ended> {
         if !self.requests.is_anonymous {
-            self.exchange(OWN, Operation::BIND_RESPONSE, &anonymous(OWN)).await?;
-            self.requests.is_anonymous = true;
+            self.become_anonymous().await?;
         }
         self.client.send(&response(id, Operation::BIND_RESPONSE, code, text)).await
+    }
+
+    async fn become_anonymous(&mut self) -> Result<(), Ended> {
+        self.exchange(OWN, Operation::BIND_RESPONSE, &anonymous(OWN)).await?;
+        self.requests.is_anonymous = true;
+        Ok(())
     }
 
     /// A bind, and what the directory server says to it.

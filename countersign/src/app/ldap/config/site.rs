@@ -8,7 +8,7 @@ use crate::config::{
     back_sock::{BackSockSettings, PasswordBy},
     delivery::DeliveryMeans,
     directory::DirectorySettings,
-    ldap_url::LdapAddress,
+    server_url::ServerUrl,
 };
 
 /// What no config of Countersign says.
@@ -219,8 +219,8 @@ fn isolated(config: &Config) -> bool {
     });
     let is_local = |url: &str| url.starts_with("ldapi:");
     let proxy = config.ldap_proxy.as_ref().is_some_and(|proxy| {
-        let is_unix = |address: &LdapAddress| matches!(address, LdapAddress::Unix(_));
-        let is_remote = !proxy.upstream.addresses.iter().all(is_unix);
+        let is_socket = |url: &ServerUrl| matches!(url, ServerUrl::Socket(_));
+        let is_remote = !proxy.upstream.addresses.iter().all(is_socket);
         !proxy.listen.is_empty() || proxy.tls.is_some() || is_remote
     });
     let directory =
