@@ -229,7 +229,16 @@ fn without_listeners(mut config: Config) -> Config {
         radius.sockets.clear();
         radius.tls = None;
     }
-    Config { otpce: None, ra: None, est: None, http: None, ..config }
+    Config {
+        otpce: None,
+        ra: None,
+        est: None,
+        http: None,
+        back_sock: None,
+        bind_proxy: None,
+        ldap_proxy: None,
+        ..config
+    }
 }
 
 const NO_CONNECTION: &str = "\

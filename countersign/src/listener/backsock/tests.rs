@@ -77,9 +77,7 @@ fn socket_at(path: &Path) -> Socket {
 fn listen(rules: Rules) -> Listening {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("slapd.sock");
-    let handler =
-        Fake { asked: AtomicUsize::new(0), began: Semaphore::new(0), may_go_on: Notify::new() };
-    let (handler, stop) = (Arc::new(handler), CancellationToken::new());
+    let (handler, stop) = (Arc::new(Fake::new()), CancellationToken::new());
     let serving = serve(socket_at(&path), rules, handler.clone(), stop.clone());
     let serving = tokio::spawn(serving);
     Listening { _directory: directory, path, handler, stop, serving }
