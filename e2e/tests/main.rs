@@ -23,6 +23,7 @@ mod krb5_otp;
 mod krb5_socket;
 mod krb5_vectors;
 mod ldap_bind;
+mod ldap_check;
 mod ldap_config;
 mod ldap_crash;
 mod ldap_hand_back;

@@ -269,7 +269,9 @@ fn expected(read: &TokenEntry, set: &ParametersEntry) -> String {
             });
             (digits.length(), format!("of the counters {next}{ahead}"))
         }
-        TokenKind::Totp { digits, period, .. } => (digits.length(), format!("of every {period} s")),
+        TokenKind::Totp { digits, period, .. } => {
+            (digits.length(), format!("another one every {period} s"))
+        }
         TokenKind::Delivered { .. } | TokenKind::Remote { .. } => return String::new(),
     };
     format!("what is typed: password, {identifier}OTP of {digits} digits, {how} ({})", read.dn)
