@@ -156,8 +156,10 @@ impl Asked<'_> {
                 "no userPassword can be seen, so no password is right",
                 "countersign ldap config access",
             ),
-            (true, count) => findings
-                .good(object, format!("the static password is checked here ({count} hashes)")),
+            (true, count) => findings.good(
+                object,
+                format!("the static password is checked here (values of userPassword: {count})"),
+            ),
         }
     }
 
