@@ -17,6 +17,11 @@ fn tested_commands_of_the_guide_for_radius_administrators_succeed() {
     blocks_succeed(include_str!("../../docs/guide/radius-administrator.md"));
 }
 
+#[test]
+fn tested_commands_of_the_guide_for_directory_administrators_succeed() {
+    blocks_succeed(include_str!("../../docs/guide/directory-administrator.md"));
+}
+
 #[track_caller]
 fn blocks_succeed(text: &str) {
     let blocks = tested_blocks(text);

@@ -30,7 +30,8 @@ use crate::{
 #[command(after_help = EXAMPLES)]
 pub(super) struct Check {
     /// Whose bind is looked at: distinguished names or login names
-    names: Vec<String>,
+    #[arg(value_name = "NAME")]
+    who: Vec<String>,
     /// What `slapcat -n 0` wrote, if the daemon may not read cn=config; - is standard input
     #[arg(long, value_name = "FILE")]
     slapd_config: Option<PathBuf>,
@@ -63,7 +64,7 @@ impl Check {
             None => Vec::new(),
         };
         let examination = Examination {
-            who: self.names,
+            who: self.who,
             config: self.slapd_config.as_deref().map(read_config).transpose()?,
             config_directory: self.slapd_directory,
         };

@@ -156,8 +156,10 @@ impl Asked<'_> {
                 "no userPassword can be seen, so no password is right",
                 "countersign ldap config access",
             ),
-            (true, count) => findings
-                .good(object, format!("the static password is checked here ({count} hashes)")),
+            (true, count) => findings.good(
+                object,
+                format!("the static password is checked here (values of userPassword: {count})"),
+            ),
         }
     }
 
@@ -269,7 +271,9 @@ fn expected(read: &TokenEntry, set: &ParametersEntry) -> String {
             });
             (digits.length(), format!("of the counters {next}{ahead}"))
         }
-        TokenKind::Totp { digits, period, .. } => (digits.length(), format!("of every {period} s")),
+        TokenKind::Totp { digits, period, .. } => {
+            (digits.length(), format!("another one every {period} s"))
+        }
         TokenKind::Delivered { .. } | TokenKind::Remote { .. } => return String::new(),
     };
     format!("what is typed: password, {identifier}OTP of {digits} digits, {how} ({})", read.dn)

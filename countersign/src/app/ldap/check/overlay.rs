@@ -183,10 +183,24 @@ fn loose(pattern: &str) -> Option<&'static str> {
     if pattern.contains(".*") || pattern.contains(".+") || pattern.contains("[^") {
         return Some("it takes any character, line feeds among them");
     }
-    let alternatives = pattern.trim_start_matches('^').trim_end_matches('$');
-    let is_grouped = alternatives.starts_with('(') && alternatives.ends_with(')');
-    (alternatives.contains('|') && !is_grouped)
+    has_outer_alternatives(pattern)
         .then_some("its alternatives are not grouped, so ^ and $ hold for one of them only")
+}
+
+/// Whether a `|` stands outside of all parentheses and brackets.
+fn has_outer_alternatives(pattern: &str) -> bool {
+    let (mut depth, mut is_escaped, mut is_outer) = (0_u32, false, false);
+    for character in pattern.chars() {
+        match character {
+            _ if is_escaped => {}
+            '(' | '[' => depth += 1,
+            ')' | ']' => depth = depth.saturating_sub(1),
+            '|' => is_outer |= depth == 0,
+            _ => {}
+        }
+        is_escaped = character == '\\' && !is_escaped;
+    }
+    is_outer
 }
 
 fn overlays<'a>(entries: &'a [Entry], database: &Entry) -> Vec<Overlay<'a>> {
