@@ -7,6 +7,7 @@
 pub mod backsock;
 pub mod decision;
 pub mod dictionary;
+pub mod entry;
 pub mod jose;
 pub mod krb5;
 pub mod ldap;
@@ -20,12 +21,14 @@ pub mod stream;
 pub type Target = fn(&[u8]);
 
 /// Every target with the name of its folder in `fuzz/corpus`.
-pub const TARGETS: [(&str, Target); 21] = [
+pub const TARGETS: [(&str, Target); 23] = [
     ("radius_request", radius::request),
     ("radius_reply", radius::reply),
     ("radius_stream", stream::radius),
     ("radius_dictionary", dictionary::radius),
     ("ldap_message", ldap::message),
+    ("directory_entry", entry::read),
+    ("generalized_time", entry::generalized_time),
     ("backsock_request", backsock::request),
     ("otpce_request", otpce::request),
     ("otpce_response", otpce::response),

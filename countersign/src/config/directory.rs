@@ -286,3 +286,6 @@ fn name(key: &str, text: Option<String>) -> Result<Option<String>, Wrong> {
 const CONNECTIONS: usize = 8;
 const TIME_LIMIT: Duration = Duration::from_secs(3);
 const PARAMETERS_CACHE: Duration = Duration::from_secs(600);
+
+#[cfg(test)]
+mod tests;

@@ -259,3 +259,60 @@ fn is_conflict(error: &DirectoryError, modifications: &[Modification]) -> bool {
         Some(_) | None => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(code: u32) -> DirectoryError {
+        DirectoryError::Refused {
+            server: "ldapi:///x".into(),
+            operation: "to modify".into(),
+            result: ResultCode { code, text: String::new() },
+        }
+    }
+
+    fn moved(next: u64, failures: Option<u32>) -> Change {
+        let to = TokenCounter { next, ..TokenCounter::default() };
+        let id = TokenId::from_bytes([1; 16]);
+        let failures = failures.map(|failures| Move {
+            id: AccountId::from_bytes([1; 16]),
+            from: FailureCounter::default(),
+            to: FailureCounter { failures, ..FailureCounter::default() },
+        });
+        Change { failures, tokens: vec![Move { id, from: TokenCounter::default(), to }] }
+    }
+
+    #[test]
+    fn only_an_entry_that_is_no_longer_as_it_was_read_is_a_conflict() {
+        let exchange = [
+            Modification::Delete("c".into(), vec![b"1".to_vec()]),
+            Modification::Add("c".into(), vec![b"2".to_vec()]),
+        ];
+        for (code, of_exchange, of_addition) in [
+            (16, true, true),
+            (20, true, true),
+            (32, true, true),
+            (122, true, true),
+            (19, false, true),
+            (50, false, false),
+            (51, false, false),
+            (53, false, false),
+            (80, false, false),
+        ] {
+            assert_eq!(is_conflict(&refused(code), &exchange), of_exchange, "{code}");
+            assert_eq!(is_conflict(&refused(code), &exchange[1..]), of_addition, "{code}");
+        }
+        let unanswered = DirectoryError::Unanswered { server: String::new(), cause: String::new() };
+        assert!(!is_conflict(&unanswered, &exchange));
+    }
+
+    #[test]
+    fn a_login_is_a_counter_that_moved_on_without_a_failure_beside_it() {
+        assert!(lets_somebody_in(&moved(1, None)));
+        assert!(lets_somebody_in(&moved(1, Some(0))));
+        assert!(!lets_somebody_in(&moved(1, Some(2))), "a right OTP behind a wrong password");
+        assert!(!lets_somebody_in(&moved(0, None)), "only a resynchronisation has begun");
+        assert!(!lets_somebody_in(&Change::default()));
+    }
+}

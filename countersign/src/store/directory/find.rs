@@ -86,7 +86,7 @@ impl DirectoryStore {
     }
 
     /// What an entry must be like to be the account of this login name; nothing if no entry can.
-    fn login_filter(&self, name: &str) -> Option<String> {
+    pub(super) fn login_filter(&self, name: &str) -> Option<String> {
         let mapping = &self.mapping.account;
         if let Some(template) = &mapping.login_filter {
             return Some(filter::all(&[&mapping.filter, &filter::with_name(template, name)]));
