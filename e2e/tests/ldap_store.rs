@@ -135,6 +135,31 @@ fn tokens_that_cannot_be_used_are_there_all_the_same() {
 }
 
 #[test]
+fn whoever_has_a_token_is_somebody_even_where_the_filter_says_otherwise() {
+    let (alice, bob) = (User::hotp("alice"), User::without_token("bob"));
+    let rig = Rig::with(&Setup::default(), &[alice.clone(), bob.clone()], |settings| {
+        settings.mapping.account.filter = "(objectClass=person)".into();
+    });
+    block_on(async {
+        let subject = rig.find(&alice.dn()).await.unwrap();
+        assert!(subject.account.disabled && subject.tokens.len() == 1);
+        assert!(rig.find(&bob.dn()).await.is_none());
+        assert!(rig.find("alice").await.is_none(), "by a login name nobody is nobody");
+    });
+}
+
+#[test]
+fn a_name_in_greek_is_found_with_either_sigma() {
+    let user = User::hotp("Νίκος Σολωμός");
+    let rig = Rig::new(std::slice::from_ref(&user));
+    block_on(async {
+        for spelling in [user.dn(), user.dn().to_uppercase()] {
+            assert!(rig.find(&spelling).await.is_some(), "{spelling}");
+        }
+    });
+}
+
+#[test]
 fn an_entry_that_makes_no_sense_is_named() {
     let broken = User::hotp("broken").with("oathTokenIdentifier", "x");
     let rig =

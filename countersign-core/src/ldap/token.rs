@@ -141,6 +141,12 @@ pub fn filter() -> String {
     filter::any(&Method::ALL.map(|method| filter::equals(OBJECT_CLASS, method.token_class())))
 }
 
+/// What an entry must be like to refer to a token (RFC 4515).
+#[must_use]
+pub fn reference_filter() -> String {
+    filter::any(&Method::ALL.map(|method| format!("({}=*)", method.token_attribute())))
+}
+
 /// What stands for a token that an account refers to and that is not there: nobody can use it.
 #[must_use]
 pub fn missing(dn: &str, method: Method, account: AccountId) -> Token {

@@ -160,6 +160,7 @@ fn a_token_that_is_not_there_is_one_that_nobody_can_use() {
     assert!(token.disabled && token.accounts == [account] && token.label == DN);
     assert_ne!(token.id, missing("cn=other", Method::Totp, account).id);
     assert_eq!(filter(), "(|(objectClass=oathHOTPToken)(objectClass=oathTOTPToken))");
+    assert_eq!(reference_filter(), "(|(oathHOTPToken=*)(oathTOTPToken=*))");
 }
 
 #[test]

@@ -42,10 +42,7 @@ impl DirectoryStore {
         key: &LoginKey,
     ) -> Result<Option<Subject<SealedSecret>>, StoreError> {
         if let Some(dn) = key.dn() {
-            return match self.account_at(&dn).await? {
-                Some(entry) => self.subject_of(&entry, None).await.map(Some),
-                None => self.token_alone(&dn).await,
-            };
+            return self.subject_at(&dn).await;
         }
         let Some(entry) = self.account_called(key.as_str()).await? else { return Ok(None) };
         let subject = self.subject_of(&entry, Some(key.as_str())).await?;
@@ -55,14 +52,44 @@ impl DirectoryStore {
         Ok(is_called_so.then_some(subject))
     }
 
-    /// The entry of this name, if it is an account.
-    async fn account_at(&self, dn: &Dn) -> Result<Option<Entry>, StoreError> {
-        if !is_below(dn, &self.places.accounts) {
+    /// The subject of this name: an account, a token, or an entry that has a token although it is
+    /// no account here. Who asks takes "nobody" for "no second factor", so that one must not be
+    /// nobody: it is an account that is switched off.
+    async fn subject_at(&self, dn: &Dn) -> Result<Option<Subject<SealedSecret>>, StoreError> {
+        if let Some(entry) = self.account_at(dn, &self.places.accounts, None).await? {
+            return self.subject_of(&entry, None).await.map(Some);
+        }
+        if let Some(token) = self.token_alone(dn).await? {
+            return Ok(Some(token));
+        }
+        let has_token = token::reference_filter();
+        let Some(entry) = self.account_at(dn, &self.places.base, Some(&has_token)).await? else {
+            return Ok(None);
+        };
+        let mut subject = self.subject_of(&entry, None).await?;
+        subject.account.disabled = true;
+        Ok(Some(subject))
+    }
+
+    /// The entry of this name, if it is below a base and an account, or what else it shall be.
+    async fn account_at(
+        &self,
+        dn: &Dn,
+        base: &str,
+        is: Option<&str>,
+    ) -> Result<Option<Entry>, StoreError> {
+        if !is_below(dn, base) {
             return Ok(None);
         }
         let mapping = &self.mapping.account;
-        let attributes = account::attributes(mapping);
-        Ok(self.directory.read(dn.as_str(), &mapping.filter, &attributes).await?)
+        let (is, attributes) = (is.unwrap_or(&mapping.filter), account::attributes(mapping));
+        let found = self.directory.read(dn.as_str(), is, &attributes).await?;
+        match with_final_sigmas(dn.as_str()) {
+            Some(other) if found.is_none() => {
+                Ok(self.directory.read(&other, is, &attributes).await?)
+            }
+            Some(_) | None => Ok(found),
+        }
     }
 
     /// The account with this login name. That there are two is an error, for nobody could say
@@ -276,6 +303,10 @@ impl DirectoryStore {
         for method in Method::ALL {
             let Some(entry) = self.token_at(dn.as_str(), method).await? else { continue };
             let token = token::read(&entry, method, &self.mapping.token)?;
+            if token.secret.is_none() {
+                // It binds by its enrolment password, which the directory checks.
+                continue;
+            }
             let id = AccountId::from_bytes(*token.id.as_bytes());
             let account =
                 Account { dn: Some(token.dn.clone()), ..Account::new(id, token.label.clone()) };
@@ -295,6 +326,20 @@ fn nothing(reference: &TokenReference, account: AccountId) -> Holding<SealedSecr
         secret: None,
         parameters: Parameters::default(),
     }
+}
+
+/// A name with final sigmas where Greek has them, if it has a sigma at all. Names are compared
+/// here with one form of the letter, which directories take for two.
+fn with_final_sigmas(text: &str) -> Option<String> {
+    text.contains('σ').then(|| {
+        let mut letters = text.chars().peekable();
+        let mut out = String::with_capacity(text.len());
+        while let Some(letter) = letters.next() {
+            let is_last = letters.peek().is_none_or(|next| !next.is_alphabetic());
+            out.push(if letter == 'σ' && is_last { 'ς' } else { letter });
+        }
+        out
+    })
 }
 
 fn is_below(dn: &Dn, base: &str) -> bool {
