@@ -150,7 +150,7 @@ fn whoever_has_a_token_is_somebody_even_where_the_filter_says_otherwise() {
 
 #[test]
 fn a_name_in_greek_is_found_with_either_sigma() {
-    let user = User::hotp("Νίκος Σολωμός");
+    let user = User::hotp("Νίκος");
     let rig = Rig::new(std::slice::from_ref(&user));
     block_on(async {
         for spelling in [user.dn(), user.dn().to_uppercase()] {
