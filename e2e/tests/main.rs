@@ -29,6 +29,7 @@ mod ldap_consumer;
 mod ldap_crash;
 mod ldap_hand_back;
 mod ldap_holder;
+mod ldap_isolated;
 mod ldap_migrate;
 mod ldap_passwords;
 mod ldap_proxy;
