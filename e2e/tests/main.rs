@@ -25,7 +25,6 @@ mod krb5_vectors;
 mod ldap_bind;
 mod ldap_check;
 mod ldap_config;
-mod ldap_consumer;
 mod ldap_crash;
 mod ldap_hand_back;
 mod ldap_holder;
