@@ -53,7 +53,7 @@ impl Rig {
 #[test]
 fn password_and_otp_are_both_wanted_and_each_is_checked_by_who_has_it() {
     let alice = User::without_token("alice");
-    let rig = Rig::new(&[alice.clone()], Setup::default());
+    let rig = Rig::new(std::slice::from_ref(&alice), Setup::default());
     let token = rig.with_token(&alice);
     let typed = |password: &str, factor| format!("{password}{}", token.otp(factor));
     assert_eq!(rig.bind(&alice, &typed("alice-pw", 0)), 0);
@@ -80,7 +80,8 @@ fn an_account_without_a_token_binds_by_its_password() {
 #[test]
 fn the_password_alone_lets_nobody_in_beside_a_bind_of_ours() {
     let alice = User::without_token("alice");
-    let rig = Rig::new(&[alice.clone()], Setup { threads: Some(32), ..Setup::default() });
+    let rig =
+        Rig::new(std::slice::from_ref(&alice), Setup { threads: Some(32), ..Setup::default() });
     let token = rig.with_token(&alice);
     let (ldap, ldapi, dn) = (rig.slapd.ldap(), rig.slapd.ldapi(), alice.dn());
     thread::scope(|scope| {
@@ -103,7 +104,7 @@ fn the_password_alone_lets_nobody_in_beside_a_bind_of_ours() {
 #[test]
 fn slapd_may_be_restarted() {
     let alice = User::without_token("alice");
-    let mut rig = Rig::new(&[alice.clone()], Setup::default());
+    let mut rig = Rig::new(std::slice::from_ref(&alice), Setup::default());
     let token = rig.with_token(&alice);
     let typed = |factor| format!("alice-pw{}", token.otp(factor));
     assert_eq!(rig.bind(&alice, &typed(0)), 0);

@@ -332,7 +332,8 @@ fn a_success_stands_when_others_fail_at_the_same_time() {
 fn tokens_of_slapo_otp_count_in_their_own_way() {
     let user = User { seed: Seed::Raw, ..User::hotp("alice") };
     let user = User { kind: Some(Kind::Hotp(Some(6))), ..user };
-    let rig = Rig::with(&Setup::default(), &[user.clone()], |settings| {
+    let users = std::slice::from_ref(&user);
+    let rig = Rig::with(&Setup::default(), users, |settings| {
         settings.mapping.token.plain_secrets = countersign_core::ldap::mapping::PlainSecrets::Raw;
         settings.mapping.token.hotp_counter = countersign_core::ldap::mapping::HotpCounter::Last;
     });

@@ -31,7 +31,9 @@ impl<'a> FirstFactor<'a> {
         let is_otp_alone = policy.password.otp_alone.contains(&attempt.listener);
         let rule = match attempt.terms.password {
             PasswordRule::Required if is_otp_alone => PasswordRule::NotAsked,
-            rule => rule,
+            rule @ (PasswordRule::Required | PasswordRule::NotAsked | PasswordRule::Elsewhere) => {
+                rule
+            }
         };
         let password = subject.password.as_deref().filter(|_| rule == PasswordRule::Required);
         Self { rule, password, pins, known: RefCell::default() }
