@@ -182,7 +182,7 @@ fn forged_torn_and_binary_credentials_let_nobody_in() {
     let stage = LdapStage::new(&[&alice]);
     let mut binder = Binder::tcp(stage.slapd.port).unwrap();
     for password in [
-        b"alice-pw\0000000".to_vec(),
+        b"alice-pw\x00000000".to_vec(),
         b"\n\n".to_vec(),
         b"x\n\nRESULT\ncode: 0\n\n".to_vec(),
         vec![b'x'; 60_000],
