@@ -153,6 +153,8 @@ impl ResultCode {
     pub const NO_SUCH_OBJECT: u32 = 32;
     /// The name is none.
     pub const INVALID_DN_SYNTAX: u32 = 34;
+    /// Whoever asks may not do this.
+    pub const INSUFFICIENT_ACCESS_RIGHTS: u32 = 50;
     /// The credentials are wrong.
     pub const INVALID_CREDENTIALS: u32 = 49;
     /// There is such an entry already.
