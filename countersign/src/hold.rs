@@ -4,9 +4,8 @@
 //! to be taken are cut off when the last process that has the socket ends. So a small
 //! process has it, which does nothing that could fail: it starts the program once more as
 //! its worker, hands the socket over, and starts another worker when that one is killed.
-//! When it ends itself, it first answers all who wait.
-//!
-//! The service manager can do the same (a systemd socket unit); then this is not needed.
+//! When it ends itself, it first answers all who wait. And it takes every connection itself and
+//! keeps it until it is over ([`Guard`]), also those of a socket that the service manager opened.
 
 use std::{
     fs, io,
@@ -23,11 +22,16 @@ use tokio::{
     sync::mpsc::Receiver,
     time::timeout,
 };
+use tokio_util::task::TaskTracker;
 
 use self::pause::Pauses;
 use crate::{
     config::socket::SocketSettings,
-    listener::{backsock::Door, inherited::Inherited, unix},
+    listener::{
+        backsock::{Door, Guard},
+        inherited::Inherited,
+        rights, unix,
+    },
 };
 
 mod handing;
@@ -45,6 +49,8 @@ pub struct Holder {
     place: Place,
     /// Sockets of other listeners, which every worker gets.
     others: Inherited,
+    /// The connections that are not over.
+    kept: TaskTracker,
 }
 
 /// A socket, and what it is found by.
@@ -53,6 +59,8 @@ struct Place {
     socket: Socket,
     path: PathBuf,
     file: Option<(u64, u64)>,
+    /// Somebody else opened it, and has it when we end: the service manager.
+    is_lent: bool,
 }
 
 /// How a worker ended.
@@ -69,9 +77,11 @@ impl Holder {
     /// # Errors
     ///
     /// Somebody listens there, or it cannot be made.
-    pub fn bind(settings: &SocketSettings, others: Inherited) -> io::Result<Self> {
-        let socket = unix::bind(settings)?;
-        Ok(Self { place: Place::new(socket, settings.path.clone()), others })
+    pub fn bind(settings: &SocketSettings, mut others: Inherited) -> io::Result<Self> {
+        let is_lent = others.has_path(&settings.path);
+        let socket = unix::listen(settings, &mut others)?;
+        let place = Place { is_lent, ..Place::new(socket, settings.path.clone()) };
+        Ok(Self { place, others, kept: TaskTracker::new() })
     }
 
     /// Has workers started by this command until one ends by itself or `orders` say so;
@@ -87,6 +97,8 @@ impl Holder {
     ) -> io::Result<u8> {
         let ended = self.keep_working(command, &mut orders).await;
         self.place.close().await;
+        self.kept.close();
+        self.kept.wait().await;
         ended
     }
 
@@ -99,8 +111,8 @@ impl Holder {
         loop {
             let started = Instant::now();
             // The channel ends with this process, by which the worker knows.
-            let (mut worker, _channel) = self.start(command())?;
-            let status = match self.watch(&mut worker, orders).await? {
+            let (mut worker, _channel, guard) = self.start(command())?;
+            let status = match self.watch(&mut worker, guard, orders).await? {
                 Ended::Done(code) => return Ok(code),
                 Ended::Died(status) => status,
             };
@@ -114,28 +126,52 @@ impl Holder {
         }
     }
 
-    fn start(&self, mut command: Command) -> io::Result<(Child, Socket)> {
-        let (ours, theirs) = handing::channel()?;
-        handing::hand_over(&ours, (&self.place.path, &self.place.socket), &self.others)?;
+    fn start(&self, mut command: Command) -> io::Result<(Child, Socket, Guard)> {
+        let ((ours, theirs), (guard, intake)) = (rights::channel()?, rights::channel()?);
+        let place = (&*self.place.path, &self.place.socket);
+        handing::hand_over(&ours, place, &intake, &self.others)?;
         command.stdin(Stdio::from(OwnedFd::from(theirs)));
-        Ok((command.spawn()?, ours))
+        Ok((command.spawn()?, ours, Guard::new(guard, self.kept.clone())?))
     }
 
-    /// Waits for the end of a worker, and hands orders on to it.
-    async fn watch(&self, worker: &mut Child, orders: &mut Receiver<Signal>) -> io::Result<Ended> {
-        let mut is_stopping = false;
+    /// Waits for the end of a worker, hands connections and orders on to it.
+    async fn watch(
+        &self,
+        worker: &mut Child,
+        guard: Guard,
+        orders: &mut Receiver<Signal>,
+    ) -> io::Result<Ended> {
+        // Ends, and lets go of the socket, when the worker is told to stop.
+        let mut passing = Some(Box::pin(self.pass_on(guard)));
         loop {
+            let is_stopping = passing.is_none();
             tokio::select! {
                 status = worker.wait() => return Ok(ended(status?, is_stopping)),
                 Some(signal) = orders.recv() => {
                     tell(worker, signal);
                     if is_stop(signal) {
-                        is_stopping = true;
-                        self.place.leave();
+                        passing = None;
+                        self.place.close().await;
                     }
                 }
-                refused = self.place.refuse(), if is_stopping => refused?,
+                () = async {
+                    match &mut passing {
+                        Some(passing) => passing.await,
+                        None => std::future::pending().await,
+                    }
+                } => {}
             }
+        }
+    }
+
+    /// Passes connections on, whatever the system says meanwhile.
+    async fn pass_on(&self, guard: Guard) {
+        loop {
+            let passed = async { guard.pass_on(&self.place.door()?).await };
+            if let Err(error) = passed.await {
+                tracing::warn!(%error, "a connection of slapd could not be taken");
+            }
+            tokio::time::sleep(PAUSE).await;
         }
     }
 
@@ -159,7 +195,7 @@ impl Holder {
 impl Place {
     fn new(socket: Socket, path: PathBuf) -> Self {
         let file = file_at(&path);
-        Self { socket, path, file }
+        Self { socket, path, file, is_lent: false }
     }
 
     /// Says that nobody is there who could tell, to all who come.
@@ -174,8 +210,12 @@ impl Place {
         }
     }
 
-    /// Answers all who wait. No other process takes connections any more.
+    /// Answers all who wait. No other process takes connections any more. Those of a socket
+    /// that is not ours wait for the next one.
     async fn close(&self) {
+        if self.is_lent {
+            return;
+        }
         self.leave();
         match self.door() {
             Ok(door) => door.close().await,
@@ -221,5 +261,7 @@ fn is_stop_number(number: i32) -> bool {
     [Signal::TERM, Signal::INT].iter().any(|signal| signal.as_raw() == number)
 }
 
+/// After the system was out of something.
+const PAUSE: Duration = Duration::from_millis(100);
 /// The exit code of a program that panics and is not built to abort then.
 const PANICKED: u8 = 101;

@@ -128,5 +128,5 @@ fn restarting_the_daemon_under_load_lets_no_wrong_password_in() {
 }
 
 const CLIENTS: usize = 8;
-const KILLS: usize = 10;
+const KILLS: usize = 12;
 const INVALID: i32 = 49;

@@ -73,7 +73,7 @@ fn whoever_asks_a_worker_that_is_killed_reads_a_failure_and_the_next_one_is_answ
     kill(first);
     let mut rest = String::new();
     waiting.read_to_string(&mut rest).unwrap();
-    assert_eq!((&preamble[..], &*rest), (&b"RESULT\ncode: 80\n"[..], ""));
+    assert_eq!((&preamble[..], &*rest), (&b"RESULT\ncode: 80\n"[..], "code: 52\n\n"));
 
     assert_eq!(ask(&site), "RESULT\ncode: 80\ncode: 49\n\n");
     assert_ne!(worker(&daemon), first);
@@ -104,9 +104,9 @@ fn an_error_of_the_config_ends_both_with_its_exit_code() {
     assert!(!socket(&site).exists());
 }
 
-/// Then systemd has the socket, and nobody needs to hold it.
+/// Then systemd has the socket; its connections are kept all the same, and it stays.
 #[test]
-fn with_a_socket_unit_there_is_one_process() {
+fn a_socket_unit_keeps_its_socket() {
     let site = site();
     let mut command = Command::new("systemd-socket-activate");
     command.arg("--listen").arg(socket(&site)).arg(program());
@@ -115,7 +115,10 @@ fn with_a_socket_unit_there_is_one_process() {
     let mut daemon = Service::start("systemd-socket-activate", &mut command, &log);
     daemon.wait_until("it listens", || socket(&site).exists());
     assert_eq!(ask(&site), "RESULT\ncode: 80\ncode: 49\n\n");
-    let threads = format!("/proc/{0}/task/{0}/children", daemon.id());
-    assert_eq!(fs::read_to_string(threads).unwrap(), "");
+    let first = worker(&daemon);
+    kill(first);
+    assert_eq!(ask(&site), "RESULT\ncode: 80\ncode: 49\n\n");
+    assert_ne!(worker(&daemon), first);
     assert!(daemon.stop().success());
+    assert!(socket(&site).exists(), "it is not ours to remove");
 }

@@ -36,8 +36,8 @@ use crate::{
 /// Sockets that systemd opened (socket units) are used where the config has their
 /// address or path.
 ///
-/// With [back-sock] in the config and no such socket for it, this process holds the socket
-/// of slapd and starts itself once more to do the work.
+/// With [back-sock] in the config this process holds the socket of slapd and its connections,
+/// and starts itself once more to do the work.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Serve {
@@ -90,9 +90,7 @@ impl Serve {
         if let Some(client) = self.inetd {
             return connection(config, client, inherited).await;
         }
-        if let (None, Some(back_sock)) = (&held, &config.back_sock)
-            && !inherited.has_path(&back_sock.socket.path)
-        {
+        if let (None, Some(back_sock)) = (&held, &config.back_sock) {
             return hold_socket(&back_sock.socket, inherited).await;
         }
         let mut signals = Signals::heed()?;

@@ -3,8 +3,7 @@
 
 use std::{
     ffi::OsStr,
-    io::{self, IoSlice, IoSliceMut},
-    mem::MaybeUninit,
+    io,
     os::{
         fd::{AsFd, OwnedFd},
         unix::ffi::OsStrExt,
@@ -12,77 +11,59 @@ use std::{
     path::Path,
 };
 
-use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
+use socket2::Socket;
+
+use crate::listener::{
+    inherited::Inherited,
+    rights::{receive, send},
 };
-use socket2::{Domain, Socket, Type};
 
-use crate::listener::inherited::Inherited;
-
-/// Both ends of a channel; messages keep their bounds.
-pub(super) fn channel() -> io::Result<(Socket, Socket)> {
-    Socket::pair(Domain::UNIX, Type::SEQPACKET, None)
+/// What a worker is handed.
+pub(super) struct Handed {
+    /// Where slapd connects to.
+    pub(super) path: Vec<u8>,
+    /// The socket that listens there; the worker is to use it only when the holder is gone.
+    pub(super) socket: Socket,
+    /// Where connections come from.
+    pub(super) intake: Socket,
+    /// Sockets of other listeners.
+    pub(super) others: Vec<Socket>,
 }
 
-/// Hands over the socket that listens on a path, and others.
+/// Hands over the socket that listens on a path, the channel that connections come by, and
+/// others.
 pub(super) fn hand_over(
     channel: &Socket,
     (path, socket): (&Path, &Socket),
+    intake: &Socket,
     others: &Inherited,
 ) -> io::Result<()> {
-    send(channel, path.as_os_str().as_bytes(), Some(socket))?;
+    send(channel, path.as_os_str().as_bytes(), &[socket.as_fd(), intake.as_fd()])?;
     for other in others.sockets() {
-        send(channel, OTHER, Some(other))?;
+        send(channel, OTHER, &[other.as_fd()])?;
     }
-    send(channel, END, None)
+    send(channel, END, &[])
 }
 
-/// What was handed over: the path, the socket that listens there, and others.
-pub(super) fn take_over(channel: impl AsFd) -> io::Result<(Vec<u8>, Socket, Vec<Socket>)> {
-    let (path, Some(held)) = receive(channel.as_fd())? else { return Err(nothing()) };
+/// What was handed over.
+pub(super) fn take_over(channel: impl AsFd) -> io::Result<Handed> {
+    let (path, descriptors) = receive(channel.as_fd())?;
+    let [socket, intake] = <[OwnedFd; 2]>::try_from(descriptors).map_err(|_| nothing())?;
     let mut others = Vec::new();
     loop {
-        match receive(channel.as_fd())? {
-            (text, Some(other)) if text == OTHER => others.push(other),
-            (text, None) if text == END => return Ok((path, held, others)),
+        let (text, descriptors) = receive(channel.as_fd())?;
+        match (text.as_slice(), <[OwnedFd; 1]>::try_from(descriptors)) {
+            (OTHER, Ok([other])) => others.push(other.into()),
+            (END, Err(none)) if none.is_empty() => break,
             _ => return Err(nothing()),
         }
     }
+    Ok(Handed { path, socket: socket.into(), intake: intake.into(), others })
 }
 
 /// A path as it was sent.
 pub(super) fn path_of(octets: &[u8]) -> &Path {
     Path::new(OsStr::from_bytes(octets))
-}
-
-fn send(channel: &Socket, text: &[u8], socket: Option<&Socket>) -> io::Result<()> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut control = SendAncillaryBuffer::new(&mut space);
-    let descriptor = socket.map(|socket| [socket.as_fd()]);
-    if let Some(descriptor) = &descriptor {
-        control.push(SendAncillaryMessage::ScmRights(descriptor));
-    }
-    sendmsg(channel, &[IoSlice::new(text)], &mut control, SendFlags::NOSIGNAL)?;
-    Ok(())
-}
-
-fn receive(channel: impl AsFd) -> io::Result<(Vec<u8>, Option<Socket>)> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut control = RecvAncillaryBuffer::new(&mut space);
-    let mut text = vec![0; MAX_TEXT];
-    let received =
-        recvmsg(channel, &mut [IoSliceMut::new(&mut text)], &mut control, RecvFlags::CMSG_CLOEXEC)?;
-    text.truncate(received.bytes);
-    let descriptors = control.drain().filter_map(|message| {
-        if let RecvAncillaryMessage::ScmRights(descriptors) = message {
-            Some(descriptors)
-        } else {
-            None
-        }
-    });
-    let descriptor: Option<OwnedFd> = descriptors.flatten().next();
-    Ok((text, descriptor.map(Socket::from)))
 }
 
 fn nothing() -> io::Error {
@@ -91,14 +72,15 @@ fn nothing() -> io::Error {
 
 const OTHER: &[u8] = b"+";
 const END: &[u8] = b".";
-/// A path has 107 octets at most.
-const MAX_TEXT: usize = 128;
 
 #[cfg(test)]
 mod tests {
     use std::os::unix::net::UnixListener;
 
+    use socket2::{Domain, Type};
+
     use super::*;
+    use crate::listener::rights::channel;
 
     #[test]
     fn sockets_are_handed_over_with_their_path() {
@@ -108,23 +90,23 @@ mod tests {
             UnixListener::bind(&path).unwrap(),
             Socket::pair(Domain::UNIX, Type::STREAM, None).unwrap().0,
         );
-        let (ours, theirs) = channel().unwrap();
+        let ((ours, theirs), (intake, _)) = (channel().unwrap(), channel().unwrap());
         let others = Inherited::from(vec![other]);
-        hand_over(&ours, (&path, &socket.into()), &others).unwrap();
-        let (text, taken, others) = take_over(&theirs).unwrap();
-        assert_eq!(path_of(&text), path);
-        assert_eq!(taken.local_addr().unwrap().as_pathname(), Some(&*path));
-        assert!(taken.is_listener().unwrap() && others.len() == 1);
+        hand_over(&ours, (&path, &socket.into()), &intake, &others).unwrap();
+        let handed = take_over(&theirs).unwrap();
+        assert_eq!(path_of(&handed.path), path);
+        assert_eq!(handed.socket.local_addr().unwrap().as_pathname(), Some(&*path));
+        assert!(handed.socket.is_listener().unwrap() && handed.others.len() == 1);
     }
 
     #[test]
     fn anything_else_is_refused() {
         let (ours, theirs) = channel().unwrap();
-        send(&ours, END, None).unwrap();
+        send(&ours, END, &[]).unwrap();
         assert!(take_over(&theirs).is_err());
         let (stream, _) = Socket::pair(Domain::UNIX, Type::STREAM, None).unwrap();
-        send(&ours, b"/path", Some(&stream)).unwrap();
-        send(&ours, b"?", Some(&stream)).unwrap();
+        send(&ours, b"/path", &[stream.as_fd(), stream.as_fd()]).unwrap();
+        send(&ours, b"?", &[stream.as_fd()]).unwrap();
         assert!(take_over(&theirs).is_err());
         drop(ours);
         assert!(take_over(&theirs).is_err(), "the other end is gone");

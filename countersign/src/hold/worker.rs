@@ -5,7 +5,10 @@ use std::{io, os::fd::AsFd};
 use socket2::Socket;
 use tokio::{io::AsyncReadExt, net::UnixStream};
 
-use super::{Place, handing};
+use super::{
+    Place,
+    handing::{self, Handed},
+};
 use crate::listener::inherited::Inherited;
 
 /// What a worker has from its holder.
@@ -26,11 +29,10 @@ impl Held {
     }
 
     pub(super) fn take(channel: Socket) -> io::Result<(Inherited, Self)> {
-        let (path, socket, others) = handing::take_over(&channel)?;
-        let path = handing::path_of(&path).to_owned();
-        let place = Place::new(socket.try_clone()?, path.clone());
+        let Handed { path, socket, intake, others } = handing::take_over(&channel)?;
+        let place = Place::new(socket, handing::path_of(&path).to_owned());
         let mut inherited = Inherited::from(others);
-        inherited.add_path(path, socket);
+        inherited.add_intake(intake);
         Ok((inherited, Self { channel, place }))
     }
 

@@ -5,17 +5,21 @@
 //! at once if there are too many requests, and after a time limit in any case. The socket
 //! itself belongs to a process that does not die with this one ([`crate::hold`]).
 
-use std::{io, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use countersign_core::wire::backsock::{Answer, Bind, Compare};
-use socket2::Socket;
 use tokio_util::sync::CancellationToken;
 
 use self::conversation::Desk;
-pub use self::{door::Door, rules::Rules};
+pub use self::{
+    door::Door,
+    guard::{Guard, Intake},
+    rules::Rules,
+};
 
 mod conversation;
 mod door;
+pub mod guard;
 pub mod responder;
 mod rules;
 #[cfg(test)]
@@ -35,36 +39,37 @@ pub trait Handler: Send + Sync + 'static {
     fn own(&self, bind: &Bind) -> Option<Answer>;
 }
 
-/// Answers slapd on this socket until it is stopped; then takes nothing new, and returns when
-/// what is under way is answered.
-///
-/// # Errors
-///
-/// The system cannot watch the socket.
+/// Answers slapd on the connections that come in until it is stopped; then takes nothing new,
+/// and returns when what is under way is answered.
 pub async fn serve<H: Handler>(
-    socket: Socket,
+    intake: Intake,
     rules: Rules,
     handler: Arc<H>,
     stop: CancellationToken,
-) -> io::Result<()> {
-    let (door, desk) = (Door::new(socket)?, Arc::new(Desk::new(rules, handler)));
+) {
+    let desk = Arc::new(Desk::new(rules, handler));
     loop {
         let taken = tokio::select! {
             biased;
             () = stop.cancelled() => break,
-            taken = door.next() => taken,
+            taken = intake.next() => taken,
         };
         match taken {
-            Ok(stream) => drop(desk.tasks.spawn(desk.clone().serve(stream))),
+            Ok(Some(connection)) => drop(desk.tasks.spawn(desk.clone().serve(connection))),
+            // Whoever holds the socket passes on no more.
+            Ok(None) => {
+                stop.cancelled().await;
+                break;
+            }
             Err(error) => {
                 tracing::warn!(%error, "a connection of slapd could not be taken");
                 tokio::time::sleep(PAUSE).await;
             }
         }
     }
+    drop(intake);
     desk.tasks.close();
     desk.tasks.wait().await;
-    Ok(())
 }
 
 /// After the system was out of something.

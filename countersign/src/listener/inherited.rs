@@ -15,7 +15,11 @@ use socket2::{Domain, Socket, Type};
 
 /// The sockets that nobody has taken yet.
 #[derive(Debug, Default)]
-pub struct Inherited(Vec<Opened>);
+pub struct Inherited {
+    opened: Vec<Opened>,
+    /// Where connections of slapd come from.
+    intake: Option<Socket>,
+}
 
 #[derive(Debug)]
 struct Opened {
@@ -46,15 +50,21 @@ impl Inherited {
         Self::from((0..count).filter_map(take).collect::<Vec<Socket>>())
     }
 
-    /// Adds one more, which listens on a path.
-    pub fn add_path(&mut self, path: PathBuf, socket: Socket) {
-        self.0.push(Opened { socket, path: Some(path) });
+    /// Adds the channel by which connections of slapd come.
+    pub fn add_intake(&mut self, intake: Socket) {
+        self.intake = Some(intake);
+    }
+
+    /// The channel by which connections of slapd come.
+    #[must_use]
+    pub fn take_intake(&mut self) -> Option<Socket> {
+        self.intake.take()
     }
 
     /// Whether there is a socket that listens on a path.
     #[must_use]
     pub fn has_path(&self, path: &Path) -> bool {
-        self.0.iter().any(|opened| opened.listens_on(path))
+        self.opened.iter().any(|opened| opened.listens_on(path))
     }
 
     /// The socket that listens on a path.
@@ -89,17 +99,17 @@ impl Inherited {
     /// What nobody has a use for.
     #[must_use]
     pub fn left(&self) -> usize {
-        self.0.len()
+        self.opened.len()
     }
 
     /// All that are left.
     pub fn sockets(&self) -> impl Iterator<Item = &Socket> {
-        self.0.iter().map(|opened| &opened.socket)
+        self.opened.iter().map(|opened| &opened.socket)
     }
 
     fn take(&mut self, is_it: impl Fn(&Opened) -> bool) -> Option<Socket> {
-        let place = self.0.iter().position(is_it)?;
-        Some(self.0.swap_remove(place).socket)
+        let place = self.opened.iter().position(is_it)?;
+        Some(self.opened.swap_remove(place).socket)
     }
 }
 
@@ -116,7 +126,7 @@ impl From<Vec<Socket>> for Inherited {
             let path = address.and_then(|address| address.as_pathname().map(Path::to_owned));
             Opened { socket, path }
         };
-        Self(sockets.into_iter().map(opened).collect())
+        Self { opened: sockets.into_iter().map(opened).collect(), intake: None }
     }
 }
 
@@ -157,18 +167,5 @@ mod tests {
         assert_eq!(inherited.left(), 1);
         assert!(inherited.take_connection().is_some());
         assert_eq!(inherited.left(), 0);
-    }
-
-    #[test]
-    fn a_socket_that_was_moved_is_known_by_where_it_is_now() {
-        let directory = tempfile::tempdir().unwrap();
-        let (made, path) = (directory.path().join("made"), directory.path().join("slapd.sock"));
-        let unix = UnixListener::bind(&made).unwrap();
-        std::fs::rename(&made, &path).unwrap();
-        let mut inherited = Inherited::default();
-        inherited.add_path(path.clone(), unix.into());
-        assert!(inherited.has_path(&path) && !inherited.has_path(&made));
-        assert_eq!(inherited.sockets().count(), 1);
-        assert!(inherited.take_path(&path).is_some() && !inherited.has_path(&path));
     }
 }

@@ -10,5 +10,6 @@ pub mod limit;
 pub mod otpce;
 pub mod publish;
 pub mod radius;
+pub mod rights;
 pub mod tls;
 pub mod unix;

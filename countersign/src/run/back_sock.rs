@@ -1,6 +1,6 @@
 //! The back-sock listener: what slapd asks, and who answers.
 
-use std::sync::Arc;
+use std::{io, sync::Arc};
 
 use countersign_core::domain::{attempt::ListenerKind, password::PasswordRule};
 
@@ -17,22 +17,21 @@ use crate::{
         directory::ServerSettings,
     },
     listener::{
-        backsock::{self, Rules, responder::Responder},
+        backsock::{self, Intake, Rules, responder::Responder},
         inherited::Inherited,
-        unix,
     },
 };
 
-/// Answers slapd on the socket of the config.
+/// Answers slapd on the connections that the holder of its socket passes on.
 pub(super) fn start(
     settings: &BackSockSettings,
     proxy: Option<&BindProxySettings>,
     inherited: &mut Inherited,
     shared: &Shared,
 ) -> Result<(), StartError> {
-    let socket = unix::listen(&settings.socket, inherited);
-    let object = format!("back-sock cannot listen on {}", settings.socket.path.display());
-    let socket = socket.map_err(io_error(object.clone()))?;
+    let object = format!("back-sock on {}", settings.socket.path.display());
+    let intake = inherited.take_intake().ok_or_else(|| io::ErrorKind::NotFound.into());
+    let intake = intake.and_then(Intake::new).map_err(io_error(object))?;
     let hand_back = hand_back(settings).map(|server| HandBack::new(&server));
     let responder = Responder {
         binder: binder(settings, shared),
@@ -42,11 +41,7 @@ pub(super) fn start(
         clock: shared.clock.clone(),
     };
     let (rules, stop) = (Rules::from(settings), shared.stop.clone());
-    shared.tasks.spawn(async move {
-        if let Err(error) = backsock::serve(socket, rules, Arc::new(responder), stop).await {
-            tracing::error!(%error, "{object}");
-        }
-    });
+    shared.tasks.spawn(backsock::serve(intake, rules, Arc::new(responder), stop));
     Ok(())
 }
 

@@ -15,7 +15,7 @@ use tokio::{
 use tokio_util::task::TaskTracker;
 use zeroize::Zeroizing;
 
-use super::{Handler, door::finish, rules::Rules};
+use super::{Handler, door::finish, guard::Connection, rules::Rules};
 use crate::listener::unix::may_connect;
 
 /// What every connection needs.
@@ -41,16 +41,19 @@ impl<H: Handler> Desk<H> {
 
     /// From the preamble to the end. Whatever goes wrong, slapd gets an answer, because it
     /// would wait for one for ever.
-    pub(super) async fn serve(self: Arc<Self>, mut stream: UnixStream) {
+    pub(super) async fn serve(self: Arc<Self>, connection: Connection) {
+        let Connection { mut stream, lifeline } = connection;
         let answering = timeout(self.rules.time_limit, self.answer(&mut stream));
         let answer = answering.await.unwrap_or_else(|_| {
             tracing::debug!("a request of slapd took too long");
             Some(Answer::of(ResultCode::BUSY))
         });
-        let Some(answer) = answer else { return };
-        if let Err(error) = finish(stream, &answer).await {
+        if let Some(answer) = answer
+            && let Err(error) = finish(stream, &answer).await
+        {
             tracing::debug!(%error, "slapd did not take its answer");
         }
+        lifeline.over();
     }
 
     /// Nothing, if nobody waits for an answer.

@@ -7,7 +7,7 @@ use std::{
 };
 
 use countersign_core::wire::backsock::{PREAMBLE, ResultCode};
-use socket2::{Domain, SockAddr, Type};
+use socket2::{Domain, SockAddr, Socket, Type};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -15,8 +15,10 @@ use tokio::{
     sync::{Notify, Semaphore},
     task::JoinHandle,
 };
+use tokio_util::task::TaskTracker;
 
 use super::{rules::tests::rules, *};
+use crate::listener::rights;
 
 /// Accepts `right`, panics at `panic`, is never done with `never`, and waits for permission
 /// with `wait`.
@@ -64,7 +66,7 @@ struct Listening {
     path: PathBuf,
     handler: Arc<Fake>,
     stop: CancellationToken,
-    serving: JoinHandle<io::Result<()>>,
+    serving: JoinHandle<()>,
 }
 
 fn socket_at(path: &Path) -> Socket {
@@ -78,8 +80,12 @@ fn listen(rules: Rules) -> Listening {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("slapd.sock");
     let (handler, stop) = (Arc::new(Fake::new()), CancellationToken::new());
-    let serving = serve(socket_at(&path), rules, handler.clone(), stop.clone());
-    let serving = tokio::spawn(serving);
+    let (ours, theirs) = rights::channel().unwrap();
+    let (guard, door) =
+        (Guard::new(ours, TaskTracker::new()).unwrap(), Door::new(socket_at(&path)));
+    tokio::spawn(async move { guard.pass_on(&door.unwrap()).await });
+    let intake = Intake::new(theirs).unwrap();
+    let serving = tokio::spawn(serve(intake, rules, handler.clone(), stop.clone()));
     Listening { _directory: directory, path, handler, stop, serving }
 }
 
@@ -121,7 +127,7 @@ impl Listening {
 
     async fn end(self) {
         self.stop.cancel();
-        self.serving.await.unwrap().unwrap();
+        self.serving.await.unwrap();
     }
 }
 
@@ -269,8 +275,9 @@ async fn at_the_end_what_is_under_way_is_answered_and_nothing_new_is_taken() {
     let answer = tokio::spawn(read(stream));
     handler.may_go_on.notify_one();
     assert_eq!(answer.await.unwrap(), "code: 0\n\n");
-    listening.serving.await.unwrap().unwrap();
-    assert!(UnixStream::connect(&path).await.is_err());
+    listening.serving.await.unwrap();
+    let late = UnixStream::connect(&path).await.unwrap();
+    assert_eq!(read(late).await, "RESULT\ncode: 80\ncode: 51\n\n", "nobody takes it any more");
 }
 
 #[tokio::test]
