@@ -26,10 +26,12 @@ use crate::{
     vault::{Vault, VaultError},
 };
 
-use self::{complaints::Complaints, recent::Recent};
+pub use self::pending::Pending;
+use self::{complaints::Complaints, pending::Counted, recent::Recent};
 
 mod complaints;
 mod deliver;
+mod pending;
 mod recent;
 mod remote;
 
@@ -95,6 +97,8 @@ pub struct Accepted {
     pub token: Option<Token>,
     /// How many octets of the passcode stand before token identifier and OTP.
     pub password_length: usize,
+    /// How the failures of the account were moved.
+    counted: Option<Counted>,
 }
 
 impl Authenticator {
@@ -148,7 +152,7 @@ impl Authenticator {
             let sealed = match self.store.find(attempt.login.key()).await {
                 Ok(Some(sealed)) => sealed,
                 Ok(None) => return unknown(attempt).into(),
-                Err(error) => return store_failed(&error, account).into(),
+                Err(error) => return self.store_failed(&error, account).into(),
             };
             account = Some(sealed.account.id);
             let Some(subject) = self.open(sealed) else {
@@ -172,12 +176,13 @@ impl Authenticator {
                     }
                 }
             };
+            let counted = change.failures;
             let sending = delivery.map(|delivery| (delivery, change.clone()));
             if !change.is_empty() {
                 match self.store.commit(change).await {
                     Ok(Committed::Done) => {}
                     Ok(Committed::Conflict) => continue,
-                    Err(error) => return store_failed(&error, account).into(),
+                    Err(error) => return self.store_failed(&error, account).into(),
                 }
             }
             if let Some((delivery, change)) = sending {
@@ -186,7 +191,7 @@ impl Authenticator {
                     return unsent;
                 }
             }
-            return answer(verdict, next, subject, attempt);
+            return answer(verdict, next, subject, attempt, counted);
         }
         verdict(Outcome::Unavailable, Reason::Contention, account).into()
     }
@@ -217,6 +222,11 @@ impl Authenticator {
         } else {
             tracing::debug!(label = token.label, %error, "a token cannot be used");
         }
+    }
+
+    fn store_failed(&self, error: &StoreError, account: Option<AccountId>) -> Verdict {
+        self.complain("the store failed during an attempt", error);
+        verdict(Outcome::Unavailable, Reason::StoreFailed, account)
     }
 
     /// Decides on a thread of its own, because a PIN has to be hashed.
@@ -260,6 +270,7 @@ fn answer(
     next: Option<Box<Prior>>,
     subject: Subject<ClearSecret>,
     attempt: &Attempt,
+    counted: Option<Counted>,
 ) -> Answer {
     let challenge = next.map(|prior| {
         let prompt = if verdict.reason == Reason::OutOfStep {
@@ -272,8 +283,8 @@ fn answer(
         Box::new(Challenge { prompt, prior: *prior })
     });
     let wording = wording(verdict, &subject);
-    let accepted =
-        (verdict.outcome == Outcome::Accepted).then(|| accepted(verdict, subject, attempt));
+    let accepted = (verdict.outcome == Outcome::Accepted)
+        .then(|| accepted(verdict, subject, attempt, counted));
     Answer { verdict, challenge, accepted, wording }
 }
 
@@ -291,12 +302,17 @@ fn wording(verdict: Verdict, subject: &Subject<ClearSecret>) -> Option<Box<Wordi
     (*wording != Wording::default()).then(|| wording.clone().into())
 }
 
-fn accepted(verdict: Verdict, subject: Subject<ClearSecret>, attempt: &Attempt) -> Box<Accepted> {
+fn accepted(
+    verdict: Verdict,
+    subject: Subject<ClearSecret>,
+    attempt: &Attempt,
+    counted: Option<Counted>,
+) -> Box<Accepted> {
     let mut tokens = subject.tokens.into_iter().map(|holding| holding.token);
     let token = tokens.find(|token| Some(token.id) == verdict.token);
     let tail = token.as_ref().map_or(0, Token::passcode_tail);
     let password_length = attempt.passcode.expose_bytes().len().saturating_sub(tail);
-    Accepted { account: subject.account, token, password_length }.into()
+    Accepted { account: subject.account, token, password_length, counted }.into()
 }
 
 fn verdict(outcome: Outcome, reason: Reason, account: Option<AccountId>) -> Verdict {
@@ -306,11 +322,6 @@ fn verdict(outcome: Outcome, reason: Reason, account: Option<AccountId>) -> Verd
 fn unknown(attempt: &Attempt) -> Verdict {
     let outcome = if attempt.terms.may_decline { Outcome::Declined } else { Outcome::Rejected };
     verdict(outcome, Reason::UnknownAccount, None)
-}
-
-fn store_failed(error: &StoreError, account: Option<AccountId>) -> Verdict {
-    tracing::error!(%error, "the store failed during an attempt");
-    verdict(Outcome::Unavailable, Reason::StoreFailed, account)
 }
 
 fn event(attempt: &Attempt, verdict: Verdict) -> Event {
