@@ -17,8 +17,8 @@ use countersign_core::domain::{
     validate::{PinCheck, decide},
     verdict::{Decision, Outcome, Reason, Verdict},
 };
-use tokio::sync::Semaphore;
 
+use super::password;
 use crate::{
     audit::Audit,
     client::{delivery::Channel, radius::Upstream},
@@ -27,10 +27,11 @@ use crate::{
 };
 
 pub use self::pending::Pending;
-use self::{complaints::Complaints, pending::Counted, recent::Recent};
+use self::{complaints::Complaints, hashing::Hashing, pending::Counted, recent::Recent};
 
 mod complaints;
 mod deliver;
+mod hashing;
 mod pending;
 mod recent;
 mod remote;
@@ -42,7 +43,7 @@ pub struct Authenticator {
     audit: Arc<dyn Audit>,
     policy: Policy,
     pins: Arc<dyn PinCheck + Send + Sync>,
-    pin_permits: Arc<Semaphore>,
+    hashing: Hashing,
     others: Arc<ArcSwap<Others>>,
     recent: Recent,
     complaints: Complaints,
@@ -106,9 +107,9 @@ impl Authenticator {
     #[must_use]
     pub fn new(parts: Parts) -> Self {
         let Parts { store, vault, audit, policy, pins, pin_permits, others } = parts;
-        let pin_permits = Arc::new(Semaphore::new(pin_permits.max(1)));
+        let hashing = Hashing::new(pin_permits);
         let (recent, complaints) = (Recent::default(), Complaints::default());
-        Self { store, vault, audit, policy, pins, pin_permits, others, recent, complaints }
+        Self { store, vault, audit, policy, pins, hashing, others, recent, complaints }
     }
 
     /// The account that a name leads to.
@@ -162,7 +163,10 @@ impl Authenticator {
                 let decision = decide(&subject, attempt, &self.policy, &*self.pins);
                 (subject, decision)
             } else {
-                Box::pin(self.decide_with_pins(subject, attempt)).await
+                match Box::pin(self.decide_with_pins(subject, attempt)).await {
+                    Some(decided) => decided,
+                    None => break,
+                }
             };
             // What few attempts need is boxed, for it would make every attempt larger.
             let (verdict, change, next, delivery) = match decision {
@@ -229,20 +233,24 @@ impl Authenticator {
         verdict(Outcome::Unavailable, Reason::StoreFailed, account)
     }
 
-    /// Decides on a thread of its own, because a PIN has to be hashed.
+    /// Decides on a thread of its own, because a PIN or a password has to be hashed; nothing
+    /// if too many attempts on the account wait for that.
     async fn decide_with_pins(
         &self,
-        subject: Subject<ClearSecret>,
+        mut subject: Subject<ClearSecret>,
         attempt: &Arc<Attempt>,
-    ) -> (Subject<ClearSecret>, Decision) {
-        let _permit = self.pin_permits.acquire().await.expect("this semaphore is never closed");
+    ) -> Option<(Subject<ClearSecret>, Decision)> {
+        let turn = self.hashing.turn(subject.account.id).await?;
+        let name = &subject.account.name;
+        subject.password = subject.password.map(|values| password::affordable(name, values));
         let (attempt, policy, pins) = (attempt.clone(), self.policy.clone(), self.pins.clone());
-        tokio::task::spawn_blocking(move || {
+        let decided = tokio::task::spawn_blocking(move || {
             let decision = decide(&subject, &attempt, &policy, &*pins);
+            drop(turn);
             (subject, decision)
         })
-        .await
-        .expect("a decision does not panic, and is not cancelled")
+        .await;
+        Some(decided.expect("a decision does not panic, and is not cancelled"))
     }
 }
 
@@ -262,7 +270,8 @@ impl From<Verdict> for Answer {
 
 /// Whether no PIN and no password has to be hashed.
 fn has_nothing_slow(subject: &Subject<ClearSecret>) -> bool {
-    subject.password.is_none() && subject.tokens.iter().all(|holding| holding.token.pin.is_none())
+    (subject.password.is_none() || subject.tokens.is_empty())
+        && subject.tokens.iter().all(|holding| holding.token.pin.is_none())
 }
 
 fn answer(
