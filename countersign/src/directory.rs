@@ -27,12 +27,14 @@ use tokio::{
 
 use self::{
     dial::Dialer,
+    guard::guarded,
     operation::{Failure, Operation, Outcome, perform},
 };
 use crate::config::directory::ServerSettings;
 
 pub mod binds;
 mod dial;
+mod guard;
 mod operation;
 
 /// A directory server, and the connections to it.
@@ -344,7 +346,8 @@ impl Directory {
         deadline: Instant,
     ) -> Result<Outcome, Failure> {
         let authorization = self.dialer.authorization();
-        match timeout_at(deadline, perform(connection, operation, authorization)).await {
+        let asking = guarded(perform(connection, operation, authorization));
+        match timeout_at(deadline, asking).await {
             Ok(result) => result,
             Err(_) => Err(Failure::Lost(format!("no answer within {}", self.limit_text()))),
         }
