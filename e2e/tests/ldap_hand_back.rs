@@ -23,6 +23,10 @@ struct Rig {
 
 impl Rig {
     fn new(users: &[User], setup: Setup) -> Self {
+        Self::with_policy(users, setup, "")
+    }
+
+    fn with_policy(users: &[User], setup: Setup, policy: &str) -> Self {
         let home = tempdir().unwrap();
         let (directory, site) = (home.path().join("slapd"), Site::new());
         let socket = site.directory().join("slapd.socket");
@@ -33,7 +37,7 @@ impl Rig {
         site.configure_with(&format!(
             "[back-sock]\nsocket = \"slapd.socket\"\nsuffixes = [\"dc=example,dc=test\"]\n\
              accounts = [\"ou=accounts,dc=example,dc=test\"]\npassword = \"directory\"\n\
-             login-attribute = \"uid\"\nhand-back-url = \"{}\"\n",
+             login-attribute = \"uid\"\nhand-back-url = \"{}\"\n{policy}",
             slapd.ldapi_url()
         ));
         let daemon = site.serve();
@@ -112,6 +116,34 @@ fn slapd_may_be_restarted() {
     assert_eq!(rig.bind(&alice, &typed(1)), 0);
     assert_eq!(rig.bind(&alice, "alice-pw"), INVALID);
     drop(rig.daemon);
+}
+
+/// Who has a token, or watches OTPs, guesses passwords: each guess has a right OTP.
+#[test]
+fn guesses_of_a_password_behind_right_otps_lock_the_account() {
+    let alice = User::without_token("alice");
+    let lockout = "[policy.lockout]\nthrottle-after = 1000\nlock-after = 3\n";
+    let rig = Rig::with_policy(std::slice::from_ref(&alice), Setup::default(), lockout);
+    let token = rig.with_token(&alice);
+    for factor in 0..8 {
+        assert_eq!(rig.bind(&alice, &format!("guess{}", token.otp(factor))), INVALID);
+    }
+    let right = format!("alice-pw{}", token.otp(8));
+    assert_eq!(rig.bind(&alice, &right), INVALID, "the account is locked");
+    rig.site.has_recorded("locked-out");
+}
+
+/// A bind whose password the directory refuses let nobody in, and the audit must not say so.
+#[test]
+fn the_audit_says_accepted_only_of_who_was_let_in() {
+    let alice = User::without_token("alice");
+    let rig = Rig::new(std::slice::from_ref(&alice), Setup::default());
+    let token = rig.with_token(&alice);
+    assert_eq!(rig.bind(&alice, &format!("guess{}", token.otp(0))), INVALID);
+    rig.site.has_recorded("wrong-password");
+    assert!(!rig.site.audit_log().contains("\"accepted\""), "{}", rig.site.audit_log());
+    assert_eq!(rig.bind(&alice, &format!("alice-pw{}", token.otp(1))), 0);
+    rig.site.has_recorded("\"accepted\"");
 }
 
 /// invalidCredentials.

@@ -65,3 +65,22 @@ fn mkpasswd(method: &str) -> String {
 }
 
 const INVALID: i32 = 49;
+
+/// Whoever may write his own password may write many, each as costly as is allowed.
+#[test]
+fn many_costly_passwords_of_one_account_do_not_keep_others_out() {
+    let (alice, bob) = (User::hotp("alice"), User::hotp("bob"));
+    let stage = LdapStage::new(&[&alice, &bob]);
+    let costly = |salt| {
+        format!("{{ARGON2}}$argon2id$v=19$m=262144,t=2,p=1$c2FsdHNhbH{salt}$MTIzNDU2Nzg5MDEyMzQ1Ng")
+    };
+    let values: Vec<_> = (10..22).map(costly).collect();
+    let values: Vec<_> = values.iter().map(String::as_str).collect();
+    stage.slapd.set(&alice.dn(), "userPassword", &values);
+    std::thread::scope(|scope| {
+        let guesses = [(); 12].map(|()| scope.spawn(|| stage.bind(&alice, "guess000000")));
+        assert_eq!(stage.bind(&bob, &bob.credentials(0)), 0, "while alice is guessed at");
+        assert!(guesses.into_iter().all(|guess| guess.join().unwrap() != 0));
+    });
+    assert_eq!(stage.bind(&bob, &bob.credentials(1)), 0, "everybody else is kept out");
+}

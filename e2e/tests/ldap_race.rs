@@ -36,7 +36,10 @@ fn one_of_each(clients: usize, rounds_wanted: u64) {
     {
         let accepted = codes.iter().filter(|code| **code == 0).count();
         assert_eq!(accepted, 1, "round {number}: {codes:?}");
-        assert!(codes.iter().all(|code| [0, INVALID, BUSY].contains(code)), "{codes:?}");
+        assert!(
+            codes.iter().all(|code| [0, INVALID, BUSY, UNAVAILABLE].contains(code)),
+            "{codes:?}"
+        );
     }
     assert_eq!(stage.counter(&alice), i64::try_from(rounds_wanted).ok());
 }
@@ -54,3 +57,5 @@ fn of_64_binds_with_one_otp_one_is_let_in() {
 
 const INVALID: i32 = 49;
 const BUSY: i32 = 51;
+/// Too many have the hash of one account checked.
+const UNAVAILABLE: i32 = 52;

@@ -19,6 +19,9 @@
 //!   that is looked at here ends it.
 //! * Only a passcode that no local token knows goes to the upstream of a remote
 //!   token. No failure is counted for it before the upstream has answered.
+//! * Where the password is checked elsewhere, a right OTP counts as a failure until the
+//!   caller knows that the password was right, too. So guesses at the password are counted,
+//!   and those made at once cannot all pass.
 //! * A challenge neither counts as a failure nor takes failures back, but for the one
 //!   that asks for the next OTP, which is a failure.
 
@@ -33,7 +36,7 @@ use super::{
     counter::{Change, FailureCounter, Move},
     id::TokenId,
     lockout::{self, Gate},
-    password::PasswordHash,
+    password::{PasswordHash, PasswordRule},
     policy::{LockoutPolicy, Policy},
     receipt::Stamp,
     subject::{ClearSecret, Holding, Subject},
@@ -249,7 +252,10 @@ fn failures_after(
     attempt: &Attempt,
 ) -> FailureCounter {
     if matches!(reason, Reason::PasscodeCorrect | Reason::Resynchronised) {
-        return lockout::after_success(failures);
+        return match attempt.terms.password {
+            PasswordRule::Required | PasswordRule::NotAsked => lockout::after_success(failures),
+            PasswordRule::Elsewhere => lockout::after_failure(failures, policy, attempt.at),
+        };
     }
     if matches!(reason, Reason::Replayed | Reason::Repeated | Reason::PinRight | Reason::OtpSent) {
         return failures;

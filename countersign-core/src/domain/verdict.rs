@@ -79,7 +79,8 @@ pub enum Reason {
     UpstreamRejected,
     /// The upstream asked for a challenge.
     UpstreamChallenged,
-    /// No server of the upstream answered in time.
+    /// No server of the upstream answered in time, or not the directory that was asked about
+    /// the password.
     UpstreamSilent,
     /// The config has no upstream of that name.
     UpstreamUnknown,

@@ -17,8 +17,8 @@ use countersign_core::domain::{
     validate::{PinCheck, decide},
     verdict::{Decision, Outcome, Reason, Verdict},
 };
-use tokio::sync::Semaphore;
 
+use super::password;
 use crate::{
     audit::Audit,
     client::{delivery::Channel, radius::Upstream},
@@ -26,10 +26,13 @@ use crate::{
     vault::{Vault, VaultError},
 };
 
-use self::{complaints::Complaints, recent::Recent};
+pub use self::pending::Pending;
+use self::{complaints::Complaints, hashing::Hashing, pending::Counted, recent::Recent};
 
 mod complaints;
 mod deliver;
+mod hashing;
+mod pending;
 mod recent;
 mod remote;
 
@@ -40,7 +43,7 @@ pub struct Authenticator {
     audit: Arc<dyn Audit>,
     policy: Policy,
     pins: Arc<dyn PinCheck + Send + Sync>,
-    pin_permits: Arc<Semaphore>,
+    hashing: Hashing,
     others: Arc<ArcSwap<Others>>,
     recent: Recent,
     complaints: Complaints,
@@ -95,6 +98,8 @@ pub struct Accepted {
     pub token: Option<Token>,
     /// How many octets of the passcode stand before token identifier and OTP.
     pub password_length: usize,
+    /// How the failures of the account were moved.
+    counted: Option<Counted>,
 }
 
 impl Authenticator {
@@ -102,9 +107,9 @@ impl Authenticator {
     #[must_use]
     pub fn new(parts: Parts) -> Self {
         let Parts { store, vault, audit, policy, pins, pin_permits, others } = parts;
-        let pin_permits = Arc::new(Semaphore::new(pin_permits.max(1)));
+        let hashing = Hashing::new(pin_permits);
         let (recent, complaints) = (Recent::default(), Complaints::default());
-        Self { store, vault, audit, policy, pins, pin_permits, others, recent, complaints }
+        Self { store, vault, audit, policy, pins, hashing, others, recent, complaints }
     }
 
     /// The account that a name leads to.
@@ -148,7 +153,7 @@ impl Authenticator {
             let sealed = match self.store.find(attempt.login.key()).await {
                 Ok(Some(sealed)) => sealed,
                 Ok(None) => return unknown(attempt).into(),
-                Err(error) => return store_failed(&error, account).into(),
+                Err(error) => return self.store_failed(&error, account).into(),
             };
             account = Some(sealed.account.id);
             let Some(subject) = self.open(sealed) else {
@@ -158,7 +163,10 @@ impl Authenticator {
                 let decision = decide(&subject, attempt, &self.policy, &*self.pins);
                 (subject, decision)
             } else {
-                Box::pin(self.decide_with_pins(subject, attempt)).await
+                match Box::pin(self.decide_with_pins(subject, attempt)).await {
+                    Some(decided) => decided,
+                    None => break,
+                }
             };
             // What few attempts need is boxed, for it would make every attempt larger.
             let (verdict, change, next, delivery) = match decision {
@@ -172,12 +180,13 @@ impl Authenticator {
                     }
                 }
             };
+            let counted = change.failures;
             let sending = delivery.map(|delivery| (delivery, change.clone()));
             if !change.is_empty() {
                 match self.store.commit(change).await {
                     Ok(Committed::Done) => {}
                     Ok(Committed::Conflict) => continue,
-                    Err(error) => return store_failed(&error, account).into(),
+                    Err(error) => return self.store_failed(&error, account).into(),
                 }
             }
             if let Some((delivery, change)) = sending {
@@ -186,7 +195,7 @@ impl Authenticator {
                     return unsent;
                 }
             }
-            return answer(verdict, next, subject, attempt);
+            return answer(verdict, next, subject, attempt, counted);
         }
         verdict(Outcome::Unavailable, Reason::Contention, account).into()
     }
@@ -219,20 +228,29 @@ impl Authenticator {
         }
     }
 
-    /// Decides on a thread of its own, because a PIN has to be hashed.
+    fn store_failed(&self, error: &StoreError, account: Option<AccountId>) -> Verdict {
+        self.complain("the store failed during an attempt", error);
+        verdict(Outcome::Unavailable, Reason::StoreFailed, account)
+    }
+
+    /// Decides on a thread of its own, because a PIN or a password has to be hashed; nothing
+    /// if too many attempts on the account wait for that.
     async fn decide_with_pins(
         &self,
-        subject: Subject<ClearSecret>,
+        mut subject: Subject<ClearSecret>,
         attempt: &Arc<Attempt>,
-    ) -> (Subject<ClearSecret>, Decision) {
-        let _permit = self.pin_permits.acquire().await.expect("this semaphore is never closed");
+    ) -> Option<(Subject<ClearSecret>, Decision)> {
+        let turn = self.hashing.turn(subject.account.id).await?;
+        let name = &subject.account.name;
+        subject.password = subject.password.map(|values| password::affordable(name, values));
         let (attempt, policy, pins) = (attempt.clone(), self.policy.clone(), self.pins.clone());
-        tokio::task::spawn_blocking(move || {
+        let decided = tokio::task::spawn_blocking(move || {
             let decision = decide(&subject, &attempt, &policy, &*pins);
+            drop(turn);
             (subject, decision)
         })
-        .await
-        .expect("a decision does not panic, and is not cancelled")
+        .await;
+        Some(decided.expect("a decision does not panic, and is not cancelled"))
     }
 }
 
@@ -252,7 +270,8 @@ impl From<Verdict> for Answer {
 
 /// Whether no PIN and no password has to be hashed.
 fn has_nothing_slow(subject: &Subject<ClearSecret>) -> bool {
-    subject.password.is_none() && subject.tokens.iter().all(|holding| holding.token.pin.is_none())
+    (subject.password.is_none() || subject.tokens.is_empty())
+        && subject.tokens.iter().all(|holding| holding.token.pin.is_none())
 }
 
 fn answer(
@@ -260,6 +279,7 @@ fn answer(
     next: Option<Box<Prior>>,
     subject: Subject<ClearSecret>,
     attempt: &Attempt,
+    counted: Option<Counted>,
 ) -> Answer {
     let challenge = next.map(|prior| {
         let prompt = if verdict.reason == Reason::OutOfStep {
@@ -272,8 +292,8 @@ fn answer(
         Box::new(Challenge { prompt, prior: *prior })
     });
     let wording = wording(verdict, &subject);
-    let accepted =
-        (verdict.outcome == Outcome::Accepted).then(|| accepted(verdict, subject, attempt));
+    let accepted = (verdict.outcome == Outcome::Accepted)
+        .then(|| accepted(verdict, subject, attempt, counted));
     Answer { verdict, challenge, accepted, wording }
 }
 
@@ -291,12 +311,17 @@ fn wording(verdict: Verdict, subject: &Subject<ClearSecret>) -> Option<Box<Wordi
     (*wording != Wording::default()).then(|| wording.clone().into())
 }
 
-fn accepted(verdict: Verdict, subject: Subject<ClearSecret>, attempt: &Attempt) -> Box<Accepted> {
+fn accepted(
+    verdict: Verdict,
+    subject: Subject<ClearSecret>,
+    attempt: &Attempt,
+    counted: Option<Counted>,
+) -> Box<Accepted> {
     let mut tokens = subject.tokens.into_iter().map(|holding| holding.token);
     let token = tokens.find(|token| Some(token.id) == verdict.token);
     let tail = token.as_ref().map_or(0, Token::passcode_tail);
     let password_length = attempt.passcode.expose_bytes().len().saturating_sub(tail);
-    Accepted { account: subject.account, token, password_length }.into()
+    Accepted { account: subject.account, token, password_length, counted }.into()
 }
 
 fn verdict(outcome: Outcome, reason: Reason, account: Option<AccountId>) -> Verdict {
@@ -306,11 +331,6 @@ fn verdict(outcome: Outcome, reason: Reason, account: Option<AccountId>) -> Verd
 fn unknown(attempt: &Attempt) -> Verdict {
     let outcome = if attempt.terms.may_decline { Outcome::Declined } else { Outcome::Rejected };
     verdict(outcome, Reason::UnknownAccount, None)
-}
-
-fn store_failed(error: &StoreError, account: Option<AccountId>) -> Verdict {
-    tracing::error!(%error, "the store failed during an attempt");
-    verdict(Outcome::Unavailable, Reason::StoreFailed, account)
 }
 
 fn event(attempt: &Attempt, verdict: Verdict) -> Event {

@@ -4,7 +4,7 @@
 //! The credentials are the static password, the token identifier if the token has one, and
 //! the OTP, in this order and without anything between them (OATH-LDAP).
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use countersign_core::{
     domain::{
@@ -13,14 +13,14 @@ use countersign_core::{
         name::LoginName,
         parameters::Wording,
         password::PasswordRule,
-        verdict::{Outcome, Reason},
+        verdict::Outcome,
     },
     secret::Secret,
 };
 
 use super::{
     Asked,
-    authenticate::{Answer, Authenticator},
+    authenticate::{Answer, Authenticator, Pending},
 };
 use crate::store::StoreError;
 
@@ -56,7 +56,8 @@ pub struct Bind {
 /// What becomes of a bind.
 #[derive(Debug)]
 pub enum Bound {
-    /// The OTP was right and is spent, and so was the password, if it was checked here.
+    /// The OTP was right and is spent, and so was the password, if it was checked here; if
+    /// not, what the directory says to it must be told.
     Accepted(Box<Accepted>),
     /// The credentials are refused.
     Rejected(Wording),
@@ -73,8 +74,31 @@ pub struct Accepted {
     pub password_length: usize,
     /// What the client is to be told.
     pub wording: Wording,
-    /// For [`Binder::refused_by_directory`].
-    attempt: Option<Attempt>,
+    /// Whoever checks the password has not said yet whether it was right.
+    pending: Option<Pending>,
+}
+
+impl Accepted {
+    /// The directory accepted the password as well.
+    pub async fn confirmed_by_directory(self) {
+        if let Some(pending) = self.pending {
+            pending.confirmed().await;
+        }
+    }
+
+    /// The directory refused the password: it is a failure, although the OTP was right.
+    pub fn refused_by_directory(self) {
+        if let Some(pending) = self.pending {
+            pending.refused();
+        }
+    }
+
+    /// The directory did not say whether the password is right.
+    pub async fn unanswered_by_directory(self) {
+        if let Some(pending) = self.pending {
+            pending.unanswered().await;
+        }
+    }
 }
 
 impl Binder {
@@ -106,12 +130,16 @@ impl Binder {
 
     /// Whether whoever the directory says is bound must use a token here. The name is an
     /// authorization identity, `dn:…` or `u:…` (RFC 4513 §5.2.1.8); who has none, or one that
-    /// cannot be read, cannot be told, and must.
-    ///
-    /// # Errors
-    ///
-    /// The store cannot be read.
-    pub async fn has_token(&self, authorization: &str) -> Result<bool, StoreError> {
+    /// cannot be read, cannot be told, and must. So must everybody while the store cannot be
+    /// read.
+    pub async fn has_token(&self, authorization: &str) -> bool {
+        self.finds_token(authorization).await.unwrap_or_else(|error| {
+            self.authenticator.complain(STORE_FAILED, &error);
+            true
+        })
+    }
+
+    async fn finds_token(&self, authorization: &str) -> Result<bool, StoreError> {
         let Some(login) = self.identity(authorization).await? else { return Ok(true) };
         let is_known = self.authenticator.account(&login).await?.is_some();
         if is_known || login.key().dn().is_some() {
@@ -124,11 +152,10 @@ impl Binder {
         }
     }
 
-    /// Records that the directory refused the password of a bind whose OTP was right.
-    pub fn refused_by_directory(&self, accepted: &Accepted) {
-        if let Some(attempt) = &accepted.attempt {
-            let _ = self.authenticator.refuse(attempt, Reason::WrongPassword);
-        }
+    /// Tells the operator that the directory could not be asked about a password, but not at
+    /// every bind.
+    pub fn complain_of_directory(&self, error: &dyn fmt::Display) {
+        self.authenticator.complain("the directory was not asked about a password", error);
     }
 
     async fn decide(&self, bind: Bind, terms: Terms, asked: &Asked) -> Bound {
@@ -137,7 +164,7 @@ impl Binder {
             Ok(None) if terms.may_decline => return Bound::Declined,
             Ok(None) => return Bound::Rejected(Wording::default()),
             Err(error) => {
-                tracing::error!(%error, "the store failed during a bind");
+                self.authenticator.complain(STORE_FAILED, &error);
                 return Bound::Unavailable;
             }
         };
@@ -150,9 +177,15 @@ impl Binder {
             at: asked.at,
             terms: Terms { origin: bind.origin, ..terms },
         };
-        let is_checked_elsewhere = attempt.terms.password == PasswordRule::Elsewhere;
-        let kept = is_checked_elsewhere.then(|| without_passcode(&attempt));
-        bound(self.authenticator.authenticate(attempt).await, kept)
+        match attempt.terms.password {
+            PasswordRule::Elsewhere => {
+                let (answer, pending) = self.authenticator.begin(attempt).await;
+                bound(answer, pending)
+            }
+            PasswordRule::Required | PasswordRule::NotAsked => {
+                bound(self.authenticator.authenticate(attempt).await, None)
+            }
+        }
     }
 
     /// The name in an authorization identity, if it can be read.
@@ -184,12 +217,12 @@ fn local_part(name: &str) -> &str {
     name.rsplit_once('@').map_or(name, |(local, _)| local)
 }
 
-fn bound(answer: Answer, attempt: Option<Attempt>) -> Bound {
+fn bound(answer: Answer, pending: Option<Pending>) -> Bound {
     let wording = answer.wording.map(|wording| *wording).unwrap_or_default();
     match (answer.verdict.outcome, answer.accepted) {
         (Outcome::Accepted, Some(accepted)) => {
             let password_length = accepted.password_length;
-            Bound::Accepted(Accepted { password_length, wording, attempt }.into())
+            Bound::Accepted(Accepted { password_length, wording, pending }.into())
         }
         (Outcome::Accepted | Outcome::Rejected | Outcome::Challenged, _) => {
             Bound::Rejected(wording)
@@ -199,15 +232,4 @@ fn bound(answer: Answer, attempt: Option<Attempt>) -> Bound {
     }
 }
 
-/// The attempt, for the record: what was typed is not kept for longer than it is needed.
-fn without_passcode(attempt: &Attempt) -> Attempt {
-    Attempt {
-        correlation: attempt.correlation,
-        login: attempt.login.clone(),
-        passcode: Secret::new(Vec::new()),
-        listener: attempt.listener,
-        peer: attempt.peer.clone(),
-        at: attempt.at,
-        terms: attempt.terms.clone(),
-    }
-}
+const STORE_FAILED: &str = "the store failed during a bind";

@@ -1,10 +1,5 @@
 //! PINs: hashed with argon2id, checked slowly on purpose. Static passwords: checked by their hashes.
 
-use std::{
-    collections::BTreeSet,
-    sync::{Mutex, PoisonError},
-};
-
 use argon2::{
     Argon2,
     password_hash::{PasswordHasher, PasswordVerifier},
@@ -14,7 +9,7 @@ use countersign_core::{
     secret::Secret,
 };
 
-use super::password::{self, Checked, Unusable};
+use super::password::{self, Checked, Unusable, told::Told};
 use crate::vault;
 
 /// Hashes and checks PINs with argon2id (RFC 9106): 19 MiB of memory, two passes.
@@ -55,14 +50,12 @@ impl PinCheck for Argon2Pins {
 /// Peers can have hashes looked at as often as they like, so the operator is told once of
 /// each scheme that is of no use.
 fn tell_once(unusable: &Unusable) {
-    let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
-    if told.len() < MAX_TOLD && told.insert(unusable.to_string()) {
+    if TOLD.is_new(&unusable.to_string()) {
         tracing::warn!("{unusable}: such an account cannot log on; set its password anew");
     }
 }
 
-static TOLD: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
-const MAX_TOLD: usize = 32;
+static TOLD: Told = Told::new();
 
 #[cfg(test)]
 mod tests {
@@ -104,7 +97,8 @@ mod tests {
         assert!(!matches("{SSHA}Z7SOk9oeJflO+Wmq1IVGoYdJyxQ/7SeM", b"correct"));
         assert!(matches("geheim", b"geheim"));
         assert!(!matches("{SASL}alice", b"alice") && !matches("{SASL}alice", b"{SASL}alice"));
-        assert!(TOLD.lock().unwrap().iter().any(|told| told.contains("{SASL}")));
+        let unusable = password::examine(b"{SASL}alice").unwrap().to_string();
+        assert!(!TOLD.is_new(&unusable), "the operator was told");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The command line: one file per command, text for people or JSON for machines.
 
-use std::{ffi::OsString, path::PathBuf, process::ExitCode};
+use std::{ffi::OsString, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Parser, Subcommand};
 
@@ -115,7 +115,7 @@ impl Command {
             serve::Sockets::default()
         };
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-        runtime.block_on(async {
+        let exit = runtime.block_on(async {
             match self {
                 Self::Demo(command) => command.run(context).await,
                 Self::Init(command) => command.run(context).await,
@@ -130,9 +130,14 @@ impl Command {
                 Self::Krb5(command) => command.run(context).await,
                 Self::Ldap(command) => command.run(context).await,
             }
-        })
+        });
+        // A password that is still being hashed decides about nothing any more.
+        runtime.shutdown_timeout(HASHES_END);
+        exit
     }
 }
+
+const HASHES_END: Duration = Duration::from_secs(2);
 
 const EXAMPLES: &str = "\
 Examples:

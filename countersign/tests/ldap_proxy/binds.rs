@@ -2,7 +2,10 @@
 
 use countersign::config::ldap_proxy::{Sasl, WithoutToken};
 use countersign_core::{
-    domain::{name::LoginName, verdict::Reason},
+    domain::{
+        name::LoginName,
+        verdict::{Outcome, Reason},
+    },
     wire::ldap::{
         bind::anonymous,
         message::{MessageId, Operation},
@@ -76,7 +79,7 @@ async fn an_otp_without_a_password_is_refused_here() {
     let mut client = proxy.client().await;
     client.send(&bind(1, ALICE, &otp(0))).await;
     assert_eq!(client.bound(1).await, INVALID);
-    assert_eq!(proxy.reasons(), [Reason::PasscodeCorrect, Reason::WrongPassword]);
+    assert_eq!(proxy.reasons(), [Reason::WrongPassword]);
 }
 
 #[tokio::test]
@@ -90,8 +93,65 @@ async fn a_password_that_the_directory_refuses_is_recorded_and_its_otp_is_spent(
     client.expect(&bound(1, INVALID)).await;
     client.send(&bind(2, ALICE, &format!("secret{}", otp(0)))).await;
     assert_eq!(client.bound(2).await, INVALID);
-    let expected = [Reason::PasscodeCorrect, Reason::WrongPassword, Reason::Replayed];
-    assert_eq!(proxy.reasons(), expected);
+    assert_eq!(proxy.reasons(), [Reason::WrongPassword, Reason::Replayed]);
+}
+
+#[tokio::test]
+async fn nobody_is_recorded_as_accepted_before_the_directory_has_accepted() {
+    let proxy = Proxy::start(Setup::default()).await;
+    let mut client = proxy.client().await;
+    client.send(&bind(1, ALICE, &format!("secret{}", otp(0)))).await;
+    let mut server = proxy.server().await;
+    server.expect(&bind(1, ALICE, "secret")).await;
+    assert_eq!(proxy.reasons(), []);
+    server.send(&bound(1, 0)).await;
+    assert_eq!(client.bound(1).await, 0);
+    let accepted = (Outcome::Accepted, Reason::PasscodeCorrect, true);
+    assert_eq!(proxy.recorded(1).await, accepted);
+}
+
+#[tokio::test]
+async fn a_directory_that_goes_away_has_let_nobody_in_and_that_is_no_failure() {
+    let proxy = Proxy::start(Setup::default()).await;
+    let mut counter = 0;
+    // More often than an account may fail.
+    for _ in 0..12 {
+        let mut client = proxy.client().await;
+        client.send(&bind(1, ALICE, &format!("secret{}", otp(counter)))).await;
+        let mut server = proxy.server().await;
+        server.expect(&bind(1, ALICE, "secret")).await;
+        drop(server);
+        counter += 1;
+        let unavailable = (Outcome::Unavailable, Reason::UpstreamSilent, true);
+        assert_eq!(proxy.recorded(counter.try_into().unwrap()).await, unavailable);
+    }
+    bind_alice(&proxy, counter).await;
+}
+
+/// Whoever watches OTPs guesses passwords behind them.
+#[tokio::test]
+async fn guesses_of_a_password_behind_right_otps_are_failures() {
+    let proxy = Proxy::start(Setup::default()).await;
+    for counter in 0..3 {
+        let mut client = proxy.client().await;
+        client.send(&bind(1, ALICE, &format!("guess{}", otp(counter)))).await;
+        let mut server = proxy.server().await;
+        server.expect(&bind(1, ALICE, "guess")).await;
+        server.send(&bound(1, INVALID)).await;
+        assert_eq!(client.bound(1).await, INVALID);
+    }
+    let mut client = proxy.client().await;
+    client.send(&bind(1, ALICE, &format!("secret{}", otp(3)))).await;
+    assert_eq!(client.bound(1).await, INVALID);
+    assert_eq!(proxy.recorded(4).await, (Outcome::Rejected, Reason::Throttled, false));
+}
+
+#[tokio::test]
+async fn a_right_password_takes_the_failures_back() {
+    let proxy = Proxy::start(Setup::default()).await;
+    for counter in 0..8 {
+        bind_alice(&proxy, counter).await;
+    }
 }
 
 #[tokio::test]

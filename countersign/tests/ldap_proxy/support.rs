@@ -41,7 +41,7 @@ use countersign_core::{
         time::UnixTime,
         token::{PinHash, Token, TokenKind},
         validate::PinCheck,
-        verdict::Reason,
+        verdict::{Outcome, Reason},
     },
     oath::hotp::{Algorithm, Digits, hotp},
     wire::ldap::{
@@ -164,6 +164,24 @@ impl Proxy {
             Some(reason)
         };
         self.audit.events().into_iter().filter_map(|event| reason(event.what)).collect()
+    }
+
+    /// What the last attempt came to, once there are so many: outcome, reason, and whether
+    /// account and token are named.
+    pub(crate) async fn recorded(&self, count: usize) -> (Outcome, Reason, bool) {
+        let done = async {
+            while self.reasons().len() < count {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(LIMIT, done).await.unwrap();
+        let events = self.audit.events();
+        assert_eq!(events.len(), count);
+        let What::Authenticated { outcome, reason, account, token, .. } = &events[count - 1].what
+        else {
+            panic!("no attempt")
+        };
+        (*outcome, *reason, account.is_some() && token.is_some())
     }
 }
 

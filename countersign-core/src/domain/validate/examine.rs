@@ -6,6 +6,7 @@ use crate::domain::{
     challenge::Prior,
     counter::TokenCounter,
     id::TokenId,
+    password::PasswordRule,
     policy::Policy,
     step::{self, Expectation, Sighting},
     subject::{ClearSecret, Holding},
@@ -136,7 +137,8 @@ fn at_rest(holding: &Holding<ClearSecret>) -> TokenCounter {
 }
 
 /// A passcode that asks for a second round: the PIN alone; for a token without one that
-/// has its OTPs delivered, nothing, or a word that is set aside for it.
+/// has its OTPs delivered, nothing, or a word that is set aside for it. Where the password is
+/// checked elsewhere or not asked for, nobody has shown a first factor, and nothing is sent.
 fn asked_for(
     holding: &Holding<ClearSecret>,
     attempt: &Attempt,
@@ -152,7 +154,11 @@ fn asked_for(
     let asked = match first.is_checked(holding) {
         true if is_delivered || pin_first => first.matches(holding, passcode),
         true => false,
-        false => is_delivered && (passcode.is_empty() || is_word(passcode, policy)),
+        false => {
+            attempt.terms.password == PasswordRule::Required
+                && is_delivered
+                && (passcode.is_empty() || is_word(passcode, policy))
+        }
     };
     asked.then(|| match is_delivered {
         true => deliver(holding, attempt, policy),

@@ -41,7 +41,7 @@ impl Authenticator {
             tracing::debug!(%token, channel, %error, "an OTP was not sent");
         }
         if let Err(error) = self.store.commit(not_sent(change, token)).await {
-            tracing::error!(%error, "an OTP that was not sent is taken for one that was");
+            self.complain("an OTP that was not sent is taken for one that was", &error);
         }
         let (outcome, reason) = (Outcome::Unavailable, Reason::DeliveryFailed);
         Some(Verdict { outcome, reason, ..verdict }.into())

@@ -14,11 +14,14 @@ use countersign_core::domain::{
 };
 use tokio::sync::OnceCell;
 
+use super::pending::Counted;
+
 /// What an upstream said.
 #[derive(Debug, Clone)]
 pub(super) struct Word {
     pub(super) verdict: Verdict,
     pub(super) challenge: Option<Box<Challenge>>,
+    pub(super) counted: Option<Counted>,
 }
 
 /// Filled by the first of equal requests; the others wait for it.

@@ -6,12 +6,13 @@ use countersign_core::domain::{
     challenge::{Challenge, Prior, Prompt},
     counter::{Change, Move},
     id::TokenId,
+    password::PasswordRule,
     subject::{ClearSecret, Subject},
     validate::upstream_change,
     verdict::{Outcome, Question, Reason, Verdict},
 };
 
-use super::{Answer, Authenticator, MAX_ROUNDS, accepted, recent::Word, store_failed};
+use super::{Answer, Authenticator, MAX_ROUNDS, accepted, recent::Word};
 use crate::{
     client::radius::Reply,
     store::{Committed, StoreError},
@@ -46,9 +47,9 @@ impl Authenticator {
             Err(Unsaid::Conflict) => return None,
             Err(Unsaid::Unavailable(verdict)) => return Some(verdict.into()),
         };
-        let Word { mut verdict, challenge } = word;
-        let accepted =
-            (verdict.outcome == Outcome::Accepted).then(|| accepted(verdict, subject, attempt));
+        let Word { mut verdict, challenge, counted } = word;
+        let accepted = (verdict.outcome == Outcome::Accepted)
+            .then(|| accepted(verdict, subject, attempt, counted));
         if !is_first {
             verdict.reason = Reason::Repeated;
         }
@@ -69,15 +70,17 @@ impl Authenticator {
             Ok(Committed::Done) => {}
             Ok(Committed::Conflict) => return Err(Unsaid::Conflict),
             Err(error) => {
-                return Err(Unsaid::Unavailable(store_failed(&error, Some(subject.account.id))));
+                let account = Some(subject.account.id);
+                return Err(Unsaid::Unavailable(self.store_failed(&error, account)));
             }
         }
+        let failures = counted.failures;
         let (verdict, challenge) = self.ask(question, &subject.account, attempt).await;
         self.settle(verdict, counted, attempt).await;
         match verdict.outcome {
             Outcome::Unavailable => Err(Unsaid::Unavailable(verdict)),
             Outcome::Accepted | Outcome::Rejected | Outcome::Challenged | Outcome::Declined => {
-                Ok(Word { verdict, challenge })
+                Ok(Word { verdict, challenge, counted: failures })
             }
         }
     }
@@ -130,13 +133,15 @@ impl Authenticator {
     async fn settle(&self, verdict: Verdict, counted: Change, attempt: &Attempt) {
         let result = match verdict.outcome {
             Outcome::Rejected => return,
+            // It stays counted until the password was found right, too.
+            Outcome::Accepted if attempt.terms.password == PasswordRule::Elsewhere => return,
             Outcome::Accepted => self.clear(verdict, attempt).await,
             Outcome::Challenged | Outcome::Unavailable | Outcome::Declined => {
                 self.store.commit(taken_back(counted)).await.map(drop)
             }
         };
         if let Err(error) = result {
-            tracing::error!(%error, "an upstream's word was not counted");
+            self.complain("an upstream's word was not counted", &error);
         }
     }
 

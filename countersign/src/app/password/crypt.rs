@@ -3,15 +3,17 @@
 use sha_crypt::{PasswordVerifier, ShaCrypt};
 use yescrypt::{Mode, Params, Yescrypt};
 
-use super::{Cause, Unusable};
+use super::{Begin, Cause, Unusable, work::Work};
 
 /// Checks a password against what crypt(3) made.
-pub(super) fn check(text: &str, password: Option<&[u8]>) -> Result<bool, Unusable> {
+pub(super) fn check(text: &str, begin: Begin<'_, '_>) -> Result<bool, Unusable> {
     let method = method_of(text);
+    // As libxcrypt, which takes no longer ones.
+    let mut begin = |work| begin(work).filter(|password| password.len() <= MAX_PASSWORD);
     let checked = match method {
-        "5" | "6" => sha_crypt(text, password),
-        "y" => yescrypt(text, password),
-        "2a" | "2b" | "2y" => bcrypt(text, password),
+        "5" | "6" => sha_crypt(text, &mut begin),
+        "y" => yescrypt(text, &mut begin),
+        "2a" | "2b" | "2y" => bcrypt(text, &mut begin),
         _ => Err(Cause::Unknown),
     };
     checked.map_err(|cause| Unusable { scheme: named(method), cause })
@@ -31,20 +33,22 @@ fn named(method: &str) -> String {
 }
 
 /// `$6$[rounds=N$]salt$hash`, with SHA-512, and `$5$` with SHA-256.
-fn sha_crypt(text: &str, password: Option<&[u8]>) -> Result<bool, Cause> {
+fn sha_crypt(text: &str, begin: Begin<'_, '_>) -> Result<bool, Cause> {
     let rounds = text.split('$').nth(2).and_then(|field| field.strip_prefix("rounds="));
-    if let Some(rounds) = rounds {
-        let rounds: u32 = rounds.parse().map_err(|_| Cause::Malformed)?;
-        if rounds > MAX_ROUNDS {
-            return Err(Cause::TooCostly);
-        }
+    let rounds: u64 = match rounds {
+        Some(rounds) => rounds.parse().map_err(|_| Cause::Malformed)?,
+        None => USUAL_ROUNDS,
+    };
+    let Some(password) = begin(Work::of(rounds, MAX_ROUNDS)?) else { return Ok(false) };
+    // Each round hashes the password once more, and whoever guesses may type a long one.
+    if rounds.saturating_mul(blocks(password)) > 2 * MAX_ROUNDS {
+        return Ok(false);
     }
-    let Some(password) = password else { return Ok(false) };
     outcome(ShaCrypt::default().verify_password(password, text))
 }
 
 /// `$y$parameters$salt$hash`.
-fn yescrypt(text: &str, password: Option<&[u8]>) -> Result<bool, Cause> {
+fn yescrypt(text: &str, begin: Begin<'_, '_>) -> Result<bool, Cause> {
     let fields: Vec<_> = text.split('$').collect();
     let [_, _, parameters, _, hash] = fields[..] else { return Err(Cause::Malformed) };
     // Shorter ones would be compared by as much as is there.
@@ -54,26 +58,31 @@ fn yescrypt(text: &str, password: Option<&[u8]>) -> Result<bool, Cause> {
     let parameters: Params = parameters.parse().map_err(|_| Cause::Malformed)?;
     let (n, r, p) = (parameters.n(), u64::from(parameters.r()), u64::from(parameters.p()));
     let memory = n.checked_mul(r).and_then(|blocks| blocks.checked_mul(YESCRYPT_BLOCK));
-    let fits = memory.is_some_and(|memory| memory <= MAX_MEMORY) && p <= MAX_LANES;
+    let memory = memory.filter(|memory| *memory <= MAX_MEMORY).ok_or(Cause::TooCostly)?;
+    let work = Work::of(memory.saturating_mul(p), MAX_MEMORY)?;
     // Nothing else tells of the time parameter, which libxcrypt never sets.
     let is_plain = [Mode::Classic, Mode::Worm, Mode::Rw]
         .into_iter()
         .any(|mode| Params::new(mode, n, parameters.r(), parameters.p()) == Ok(parameters));
-    if !fits || !is_plain {
+    if !is_plain {
         return Err(Cause::TooCostly);
     }
-    let Some(password) = password else { return Ok(false) };
+    let Some(password) = begin(work) else { return Ok(false) };
     outcome(Yescrypt::default().verify_password(password, text))
 }
 
 /// `$2b$cost$salt and hash`.
-fn bcrypt(text: &str, password: Option<&[u8]>) -> Result<bool, Cause> {
+fn bcrypt(text: &str, begin: Begin<'_, '_>) -> Result<bool, Cause> {
     let cost = text.split('$').nth(2).and_then(|cost| cost.parse::<u32>().ok());
-    if cost.ok_or(Cause::Malformed)? > MAX_BCRYPT_COST {
-        return Err(Cause::TooCostly);
-    }
-    let Some(password) = password else { return Ok(false) };
+    let cost = cost.ok_or(Cause::Malformed)?;
+    let work = Work::of(2_u64.saturating_pow(cost), 2_u64.pow(MAX_BCRYPT_COST))?;
+    let Some(password) = begin(work) else { return Ok(false) };
     bcrypt::verify(password, text).map_err(|_| Cause::Malformed)
+}
+
+/// How many blocks of the hash a password fills.
+fn blocks(password: &[u8]) -> u64 {
+    u64::try_from(password.len() / 64 + 1).unwrap_or(u64::MAX)
 }
 
 fn outcome(result: Result<(), sha_crypt::password_hash::Error>) -> Result<bool, Cause> {
@@ -84,13 +93,16 @@ fn outcome(result: Result<(), sha_crypt::password_hash::Error>) -> Result<bool, 
     }
 }
 
-/// crypt(3) takes 5,000 where nothing is said; a million takes about a second.
-const MAX_ROUNDS: u32 = 1_000_000;
+/// A million takes about a second.
+const MAX_ROUNDS: u64 = 1_000_000;
+/// What crypt(3) takes where nothing is said.
+const USUAL_ROUNDS: u64 = 5_000;
+/// Octets.
+const MAX_PASSWORD: usize = 512;
 /// Octets: 256 MiB. libxcrypt takes 16 MiB where nothing is said.
 const MAX_MEMORY: u64 = 256 * 1024 * 1024;
 /// Octets of a block for each unit of r.
 const YESCRYPT_BLOCK: u64 = 128;
-const MAX_LANES: u64 = 16;
 /// Characters of 32 octets.
 const YESCRYPT_HASH: usize = 43;
 /// Each one more doubles the time; 14 takes about a second.

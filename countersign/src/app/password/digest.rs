@@ -6,7 +6,7 @@ use aws_lc_rs::digest;
 use data_encoding::BASE64_NOPAD;
 use md5::{Digest, Md5};
 
-use super::{Cause, same};
+use super::{Begin, Cause, same, work::Work};
 
 /// A scheme of this kind.
 #[derive(Debug, Clone, Copy)]
@@ -40,14 +40,14 @@ pub(super) fn scheme(name: &str) -> Option<Scheme> {
 }
 
 impl Scheme {
-    pub(super) fn check(self, text: &str, password: Option<&[u8]>) -> Result<bool, Cause> {
+    pub(super) fn check(self, text: &str, begin: Begin<'_, '_>) -> Result<bool, Cause> {
         let octets = BASE64_NOPAD.decode(text.trim_end_matches('=').as_bytes());
         let octets = octets.map_err(|_| Cause::Malformed)?;
         let (stored, salt) = octets.split_at_checked(self.hash.length()).ok_or(Cause::Malformed)?;
         if self.salted == salt.is_empty() {
             return Err(Cause::Malformed);
         }
-        let Some(password) = password else { return Ok(false) };
+        let Some(password) = begin(Work::NONE) else { return Ok(false) };
         Ok(same(stored, &self.hash.of(&[password, salt].concat())))
     }
 }

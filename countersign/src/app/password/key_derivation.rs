@@ -6,10 +6,10 @@ use argon2::{Argon2, password_hash::PasswordVerifier};
 use aws_lc_rs::pbkdf2;
 use data_encoding::BASE64_NOPAD;
 
-use super::Cause;
+use super::{Begin, Cause, work::Work};
 
 /// A PHC string, `$argon2id$v=19$m=…,t=…,p=…$salt$hash`.
-pub(super) fn argon2(text: &str, password: Option<&[u8]>) -> Result<bool, Cause> {
+pub(super) fn argon2(text: &str, begin: Begin<'_, '_>) -> Result<bool, Cause> {
     let mut fields = text.rsplit('$');
     let hash = fields.next().ok_or(Cause::Malformed)?;
     let _salt = fields.next().ok_or(Cause::Malformed)?;
@@ -31,13 +31,11 @@ pub(super) fn argon2(text: &str, password: Option<&[u8]>) -> Result<bool, Cause>
     let (Some(memory), Some(passes), Some(lanes)) = (memory, passes, lanes) else {
         return Err(Cause::Malformed);
     };
-    let fits = memory <= MAX_MEMORY
-        && lanes <= MAX_LANES
-        && memory.checked_mul(passes).is_some_and(|work| work <= MAX_WORK);
-    if !fits {
+    let work = Work::of(memory.saturating_mul(passes), MAX_WORK)?;
+    if memory > MAX_MEMORY || lanes > MAX_LANES {
         return Err(Cause::TooCostly);
     }
-    let Some(password) = password else { return Ok(false) };
+    let Some(password) = begin(work) else { return Ok(false) };
     match Argon2::default().verify_password(password, text) {
         Ok(()) => Ok(true),
         Err(argon2::password_hash::Error::PasswordInvalid) => Ok(false),
@@ -59,7 +57,7 @@ pub(super) fn pbkdf2_scheme(name: &str) -> Option<pbkdf2::Algorithm> {
 pub(super) fn pbkdf2(
     algorithm: pbkdf2::Algorithm,
     text: &str,
-    password: Option<&[u8]>,
+    begin: Begin<'_, '_>,
 ) -> Result<bool, Cause> {
     let fields: Vec<_> = text.splitn(4, '$').collect();
     let [iterations, salt, key] = fields[..] else { return Err(Cause::Malformed) };
@@ -72,10 +70,8 @@ pub(super) fn pbkdf2(
     if key.len() != key_length(algorithm) {
         return Err(Cause::Malformed);
     }
-    if iterations.get() > MAX_ITERATIONS {
-        return Err(Cause::TooCostly);
-    }
-    let Some(password) = password else { return Ok(false) };
+    let work = Work::of(iterations.get().into(), MAX_ITERATIONS)?;
+    let Some(password) = begin(work) else { return Ok(false) };
     Ok(pbkdf2::verify(algorithm, iterations, &salt, password, &key).is_ok())
 }
 
@@ -92,10 +88,10 @@ fn key_length(algorithm: pbkdf2::Algorithm) -> usize {
 
 /// KiB: 256 MiB. What `slappasswd` and libsodium write for logins is at most 64 MiB.
 const MAX_MEMORY: u64 = 256 * 1024;
-/// KiB times passes: 2 GiB gone over, some seconds.
-const MAX_WORK: u64 = 2 * 1024 * 1024;
+/// KiB times passes: 512 MiB gone over, less than a second. Twice what 64 MiB and 4 passes take.
+const MAX_WORK: u64 = 512 * 1024;
 const MAX_LANES: u64 = 64;
-/// Some seconds with the slowest of the hashes.
-const MAX_ITERATIONS: u32 = 5_000_000;
+/// About a second with the slowest of the hashes; recommended are up to 1.4 million, of SHA-1.
+const MAX_ITERATIONS: u64 = 2_000_000;
 /// Characters of 16 octets: shorter hashes could be met by chance.
 const MIN_HASH: usize = 22;

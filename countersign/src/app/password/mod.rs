@@ -3,13 +3,19 @@
 //! A value is `{SCHEME}` and a hash, the name of the scheme without regard to
 //! case, or a password in clear. How much work a hash takes stands in it, so it
 //! is looked at before the work is begun: whoever may write userPassword must
-//! not be able to stop the daemon.
+//! not be able to stop the daemon. [`affordable`] looks at all values of an account.
 
 use std::fmt;
 
+pub use self::affordable::affordable;
+use self::work::Work;
+
+mod affordable;
 mod crypt;
 mod digest;
 mod key_derivation;
+pub(super) mod told;
+mod work;
 
 /// What became of a password and one stored value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,41 +52,54 @@ pub enum Cause {
 
 /// Checks a password against one stored value.
 pub fn check(stored: &[u8], password: &[u8]) -> Checked {
-    look_at(stored, Some(password))
+    look_at(stored, &mut |_| Some(password))
 }
 
 /// What is wrong with a stored value, as far as that can be told without the work of checking
 /// a password.
 #[must_use]
 pub fn examine(stored: &[u8]) -> Option<Unusable> {
-    match look_at(stored, None) {
-        Checked::Unusable(unusable) => Some(unusable),
-        Checked::Matches | Checked::Differs => None,
+    weigh(stored).err()
+}
+
+/// The work of checking a password against a stored value.
+fn weigh(stored: &[u8]) -> Result<Work, Unusable> {
+    let mut weight = Work::NONE;
+    let looked_at = look_at(stored, &mut |work| {
+        weight = work;
+        None
+    });
+    match looked_at {
+        Checked::Unusable(unusable) => Err(unusable),
+        Checked::Matches | Checked::Differs => Ok(weight),
     }
 }
 
-/// Without a password everything is looked at that can be before the work is begun.
-fn look_at(stored: &[u8], password: Option<&[u8]>) -> Checked {
+/// Gives the password out for so much work, or nothing if there is only to be looked.
+type Begin<'a, 'p> = &'a mut dyn FnMut(Work) -> Option<&'p [u8]>;
+
+/// Everything is looked at that can be before the work is begun.
+fn look_at(stored: &[u8], begin: Begin<'_, '_>) -> Checked {
     let Some((scheme, rest)) = split(stored) else {
-        return Checked::of(same_clear(stored, password));
+        return Checked::of(same_clear(stored, begin(Work::NONE)));
     };
     let scheme_name = printable(scheme);
     let unusable = |cause| Unusable { scheme: format!("{{{scheme_name}}}"), cause };
     let Ok(rest) = str::from_utf8(rest) else {
         // A password in clear may have any octets.
         return match scheme_name.as_str() {
-            "CLEARTEXT" => Checked::of(same_clear(rest, password)),
+            "CLEARTEXT" => Checked::of(same_clear(rest, begin(Work::NONE))),
             _ => Checked::Unusable(unusable(Cause::Malformed)),
         };
     };
     let result = match scheme_name.as_str() {
-        "CLEARTEXT" => Ok(same_clear(rest.as_bytes(), password)),
-        "ARGON2" => key_derivation::argon2(rest, password).map_err(unusable),
-        "CRYPT" => crypt::check(rest, password),
+        "CLEARTEXT" => Ok(same_clear(rest.as_bytes(), begin(Work::NONE))),
+        "ARGON2" => key_derivation::argon2(rest, begin).map_err(unusable),
+        "CRYPT" => crypt::check(rest, begin),
         name => match (digest::scheme(name), key_derivation::pbkdf2_scheme(name)) {
-            (Some(scheme), _) => scheme.check(rest, password).map_err(unusable),
+            (Some(scheme), _) => scheme.check(rest, begin).map_err(unusable),
             (None, Some(algorithm)) => {
-                key_derivation::pbkdf2(algorithm, rest, password).map_err(unusable)
+                key_derivation::pbkdf2(algorithm, rest, begin).map_err(unusable)
             }
             (None, None) => Err(unusable(Cause::Unknown)),
         },

@@ -89,7 +89,7 @@ impl Responder {
         match self.binder.bind(bind, &asked).await {
             Bound::Accepted(accepted) => match kept {
                 Some((hand_back, credentials)) => {
-                    self.confirm(hand_back, &dn, &credentials, &accepted).await
+                    self.confirm(hand_back, &dn, &credentials, *accepted).await
                 }
                 None => Answer::SUCCESS,
             },
@@ -115,18 +115,32 @@ impl Responder {
         hand_back: &HandBack,
         dn: &str,
         credentials: &Secret<Vec<u8>>,
-        accepted: &Accepted,
+        accepted: Accepted,
     ) -> Answer {
         let password = credentials.expose_bytes().get(..accepted.password_length);
         let password = Secret::new(password.unwrap_or_default().to_vec());
+        // A bind without a password proves nothing, whatever slapd says to it.
+        if password.expose_bytes().is_empty() {
+            accepted.refused_by_directory();
+            return Answer::of(ResultCode::INVALID_CREDENTIALS);
+        }
         match hand_back.ask(dn, &password).await {
-            Ok(result) if result.is_success() => Answer::SUCCESS,
+            Ok(result) if result.is_success() => {
+                accepted.confirmed_by_directory().await;
+                Answer::SUCCESS
+            }
             Ok(result) => {
-                self.binder.refused_by_directory(accepted);
+                match ResultCode(result.code) {
+                    ResultCode::BUSY | ResultCode::UNAVAILABLE => {
+                        accepted.unanswered_by_directory().await;
+                    }
+                    _ => accepted.refused_by_directory(),
+                }
                 refusal(result.code, Some(result.text))
             }
             Err(error) => {
-                tracing::error!(%error, "slapd was not asked about a password");
+                self.binder.complain_of_directory(&error);
+                accepted.unanswered_by_directory().await;
                 Answer::of(ResultCode::UNAVAILABLE)
             }
         }

@@ -59,7 +59,7 @@ where
             Plan::Ask(name, password) => match self.decide(name, password).await {
                 Bound::Accepted(accepted) => {
                     let password = &password[..accepted.password_length.min(password.len())];
-                    self.accepted(&bind, message.id, password, &accepted).await
+                    self.accepted(&bind, message.id, password, *accepted).await
                 }
                 Bound::Rejected(wording) => self.reject(message.id, wording).await,
                 Bound::Declined => self.declined(message.id, octets).await,
@@ -127,16 +127,23 @@ where
         bind: &BindRequest<'_>,
         id: MessageId,
         password: &[u8],
-        accepted: &Accepted,
+        accepted: Accepted,
     ) -> Result<(), Ended> {
-        let binder = &self.service.proxy.binder;
         if password.is_empty() {
-            binder.refused_by_directory(accepted);
+            accepted.refused_by_directory();
             return self.reject(id, Wording::default()).await;
         }
-        let answer = self.forward(id, &bind.with_password(password)).await?;
-        if self.requests.is_anonymous {
-            binder.refused_by_directory(accepted);
+        let answer = match self.forward(id, &bind.with_password(password)).await {
+            Ok(answer) => answer,
+            Err(ended) => {
+                accepted.unanswered_by_directory().await;
+                return Err(ended);
+            }
+        };
+        match code(&answer)? {
+            ResultCode::SUCCESS => accepted.confirmed_by_directory().await,
+            ResultCode::BUSY | ResultCode::UNAVAILABLE => accepted.unanswered_by_directory().await,
+            _ => accepted.refused_by_directory(),
         }
         self.client.send(answer.expose()).await
     }
@@ -169,13 +176,7 @@ where
         let result = LdapResult::read(&message).map_err(Ended::Nonsense)?;
         let name = result.value.filter(|_| result.is_success());
         match name.map(std::str::from_utf8) {
-            Some(Ok(name)) => {
-                let has_token = self.service.proxy.binder.has_token(name).await;
-                Ok(has_token.unwrap_or_else(|error| {
-                    tracing::error!(%error, "the store failed during a bind");
-                    true
-                }))
-            }
+            Some(Ok(name)) => Ok(self.service.proxy.binder.has_token(name).await),
             Some(Err(_)) | None => {
                 tracing::debug!(code = result.code.0, "the directory does not say who is bound");
                 Ok(true)
@@ -208,8 +209,7 @@ where
         octets: &Secret<Vec<u8>>,
     ) -> Result<Secret<Vec<u8>>, Ended> {
         let answer = self.exchange(id, Operation::BIND_RESPONSE, octets.expose()).await?;
-        let message = Message::read(answer.expose()).map_err(Ended::Nonsense)?;
-        let code = LdapResult::read(&message).map_err(Ended::Nonsense)?.code;
+        let code = code(&answer)?;
         // Half-way through SASL it is neither.
         let is_bound = [ResultCode::SUCCESS, ResultCode::SASL_BIND_IN_PROGRESS].contains(&code);
         self.requests.is_anonymous = !is_bound;
@@ -232,6 +232,12 @@ where
 /// The parameters of a token may say anything, a refusal is one all the same.
 fn refusal(wording: &Wording) -> ResultCode {
     wording.code.map_or(ResultCode::INVALID_CREDENTIALS, ResultCode).as_refusal()
+}
+
+/// What the directory server says to a bind.
+fn code(answer: &Secret<Vec<u8>>) -> Result<ResultCode, Ended> {
+    let message = Message::read(answer.expose()).map_err(Ended::Nonsense)?;
+    Ok(LdapResult::read(&message).map_err(Ended::Nonsense)?.code)
 }
 
 /// A mechanism that stands for the proxy itself would give the client our rights.

@@ -106,9 +106,43 @@ fn a_comparison_takes_identifier_and_otp_alone() {
 fn what_is_checked_elsewhere_may_be_anything() {
     let mut desk = desk([with_pin(identified("ubhe07654321"))]);
     for (factor, typed) in [&b"anything"[..], b"", b"\0\xff", b"4711"].into_iter().enumerate() {
+        desk.subject.failures = FailureCounter::default();
         let code = otp(SEED, factor.try_into().unwrap());
         let parts: [&[u8]; 3] = [typed, b"ubhe07654321", &code];
         assert_eq!(says(&mut desk, &parts, ruled(PasswordRule::Elsewhere)), ACCEPTED);
+    }
+}
+
+/// Else eight guesses at a password behind eight right OTPs would be no failure at all.
+#[test]
+fn a_right_otp_is_a_failure_until_its_password_was_found_right_elsewhere() {
+    let mut desk = desk([event_token(0)]);
+    desk.policy.lockout.throttle_after = 1000;
+    desk.policy.lockout.lock_after = 3;
+    for factor in 0..3 {
+        let parts: [&[u8]; 2] = [b"guess", &otp(SEED, factor)];
+        assert_eq!(says(&mut desk, &parts, ruled(PasswordRule::Elsewhere)), ACCEPTED);
+        assert_eq!(u64::from(desk.subject.failures.failures), factor + 1);
+    }
+    let locked = says(&mut desk, &[b"guess", &otp(SEED, 3)], ruled(PasswordRule::Elsewhere));
+    assert_eq!(locked, (Outcome::Rejected, Reason::LockedOut));
+}
+
+#[test]
+fn no_otp_is_sent_where_nobody_has_shown_a_first_factor() {
+    let kind = TokenKind::Delivered { channel: "sms".into(), to: None, digits: Digits::SIX };
+    for rule in [PasswordRule::Elsewhere, PasswordRule::NotAsked] {
+        for typed in [&b""[..], b"sms", b"otp"] {
+            for keeps_passwords in [false, true] {
+                let mut desk = desk([holding(1, kind.clone(), Some(SEED), 0)]);
+                desk.policy.delivery.words = vec!["sms".into(), "otp".into()];
+                desk.subject.password = desk.subject.password.filter(|_| keeps_passwords);
+                let decision = desk.decide_on(T, typed.to_vec(), ruled(rule));
+                let Decision::Settled { verdict, delivery, .. } = decision else { panic!() };
+                assert_eq!(delivery, None, "{rule:?} {typed:?}");
+                assert_eq!(verdict.reason, Reason::WrongPasscode);
+            }
+        }
     }
 }
 
