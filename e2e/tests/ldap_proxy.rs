@@ -13,7 +13,7 @@ use tempfile::{TempDir, tempdir};
 use crate::support::{
     clock::{LIMIT, poll},
     countersign::Site,
-    directory::{Entry, SUFFIX, User},
+    directory::{Entry, SUFFIX, User, service_dn},
     ldap::{As, Binder, Ldap, bind_request, element, read_message},
     oath::OathToken,
     ports,
@@ -23,7 +23,8 @@ use crate::support::{
 
 mod application;
 
-/// slapd with alice, who has a token here, and bob, who has none; and the proxy in front.
+/// slapd with alice, who has a token here, and bob, who has none; and the proxy in front,
+/// with bob and the services as exempt.
 struct Stage {
     slapd: Slapd,
     site: Site,
@@ -59,8 +60,11 @@ impl Stage {
         let (certificate, key) = (identity.certificate.display(), identity.key.display());
         site.configure_with(&format!(
             "[ldap-proxy]\nlisten = [\"127.0.0.1:{port}\"]\nsocket = \"ldapi\"\n\
+             exempt = [{:?}, {ADMIN:?}, {:?}]\n\
              upstream = \"{}\"\nupstream-trust = \"{}\"\n{settings}\n[ldap-proxy.tls]\n\
              listen = [\"127.0.0.1:{tls_port}\"]\ncertificate = \"{certificate}\"\nkey = \"{key}\"\n",
+            bob(),
+            service_dn("provider"),
             upstream(&slapd),
             trust.display(),
         ));
@@ -122,6 +126,20 @@ fn password_and_otp_bind_over_every_way_in() {
 }
 
 #[test]
+fn who_has_no_token_binds_if_exempt_or_if_all_may() {
+    let carol = User::without_token("carol");
+    let (name, password) = (carol.dn(), "carol-pw");
+    let stage = Stage::new("", &carol.entries());
+    assert_eq!(stage.ldapi().bind(&name, password), INVALID);
+    assert_eq!(stage.ldapi().bind("UID=Bob, OU=Accounts,DC=example,DC=test", "bob-pw"), 0);
+    let stage = Stage::new("without-token = \"pass\"", &carol.entries());
+    assert_eq!(stage.ldapi().bind(&name, password), 0);
+    assert_eq!(stage.ldapi().bind(&name, "bob-pw"), INVALID);
+    assert_eq!(stage.ldapi().bind(&alice(), "alice-pw"), INVALID);
+    assert_eq!(stage.ldapi().bind(&alice(), &stage.credentials(0)), 0);
+}
+
+#[test]
 fn slapd_is_reached_over_every_way_there_is() {
     for (settings, upstream) in [
         ("", Slapd::ldaps_url as fn(&Slapd) -> String),
@@ -136,7 +154,7 @@ fn slapd_is_reached_over_every_way_there_is() {
 /// Every spelling that slapd takes for alice's entry.
 #[test]
 fn no_spelling_of_a_name_leads_around_the_token() {
-    let stage = Stage::new("", &[]);
+    let stage = Stage::new("without-token = \"pass\"", &[]);
     for name in [
         "UID=ALICE, OU=Accounts,DC=example,DC=test",
         "0.9.2342.19200300.100.1.1=alice,ou=accounts,dc=example,dc=test",
@@ -234,7 +252,7 @@ fn sasl_is_refused_or_passes_by_mechanism() {
 
 #[test]
 fn two_thousand_clients_are_served_at_once() {
-    let stage = Stage::new("require-tls = false", &[]);
+    let stage = Stage::new("require-tls = false\nmax-connections-per-address = 4096", &[]);
     let mut clients: Vec<_> = (0..2000)
         .map(|_| {
             let mut stream = TcpStream::connect(("127.0.0.1", stage.port)).unwrap();

@@ -9,6 +9,7 @@ use std::{fmt, sync::Arc};
 use countersign_core::{
     domain::{
         attempt::{Attempt, ListenerKind, Terms},
+        dn::Dn,
         name::LoginName,
         parameters::Wording,
         password::PasswordRule,
@@ -128,21 +129,27 @@ impl Binder {
     }
 
     /// Whether whoever the directory says is bound must use a token here. The name is an
-    /// authorization identity, `dn:…` or `u:…` (RFC 4513 §5.2.1.8); who has none or another
-    /// one cannot be told, and must. So must everybody while the store cannot be read.
+    /// authorization identity, `dn:…` or `u:…` (RFC 4513 §5.2.1.8); who has none, or one that
+    /// cannot be read, cannot be told, and must. So must everybody while the store cannot be
+    /// read.
     pub async fn has_token(&self, authorization: &str) -> bool {
-        let dn = authorization.strip_prefix("dn:").map(str::trim_start);
-        let user = authorization.strip_prefix("u:");
-        let Some(name) = dn.or(user).filter(|name| !name.is_empty()) else { return true };
-        let found = match self.login(name).await {
-            Ok(Some(login)) => self.authenticator.has_token(&login).await,
-            Ok(None) => Ok(true),
-            Err(error) => Err(error),
-        };
-        found.unwrap_or_else(|error| {
+        self.finds_token(authorization).await.unwrap_or_else(|error| {
             self.authenticator.complain(STORE_FAILED, &error);
             true
         })
+    }
+
+    async fn finds_token(&self, authorization: &str) -> Result<bool, StoreError> {
+        let Some(login) = self.identity(authorization).await? else { return Ok(true) };
+        let is_known = self.authenticator.account(&login).await?.is_some();
+        if is_known || login.key().dn().is_some() {
+            return self.authenticator.has_token(&login).await;
+        }
+        // The directory writes a domain that we may not have been told of.
+        match LoginName::parse(local_part(login.given())) {
+            Ok(local) => self.authenticator.has_token(&local).await,
+            Err(_) => Ok(true),
+        }
     }
 
     /// Tells the operator that the directory could not be asked about a password, but not at
@@ -181,6 +188,16 @@ impl Binder {
         }
     }
 
+    /// The name in an authorization identity, if it can be read.
+    async fn identity(&self, authorization: &str) -> Result<Option<LoginName>, StoreError> {
+        let dn = authorization.strip_prefix("dn:").map(str::trim_start);
+        let dn = dn.filter(|dn| Dn::parse(dn).is_ok());
+        match dn.or(authorization.strip_prefix("u:")) {
+            Some(name) => self.login(name).await,
+            None => Ok(None),
+        }
+    }
+
     /// The name that an account is looked up by; none if no account can have it.
     async fn login(&self, name: &str) -> Result<Option<LoginName>, StoreError> {
         let Ok(login) = LoginName::of_dn(name) else { return Ok(LoginName::parse(name).ok()) };
@@ -192,6 +209,12 @@ impl Binder {
         let value = dn.as_ref().and_then(|dn| dn.leaf_value(attribute));
         Ok(value.and_then(|value| LoginName::parse_bare(value).ok()).or(Some(login)))
     }
+}
+
+/// What stands beside the domain or the realm.
+fn local_part(name: &str) -> &str {
+    let name = name.split_once('\\').map_or(name, |(_, local)| local);
+    name.rsplit_once('@').map_or(name, |(local, _)| local)
 }
 
 fn bound(answer: Answer, pending: Option<Pending>) -> Bound {

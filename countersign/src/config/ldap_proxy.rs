@@ -1,12 +1,17 @@
 //! The listener that is an LDAP proxy: `[ldap-proxy]`.
 
 use std::{
+    collections::HashSet,
     net::SocketAddr,
+    num::NonZeroUsize,
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use countersign_core::pki::profile::Span;
+use countersign_core::{
+    domain::name::{LoginKey, LoginName},
+    pki::profile::Span,
+};
 use serde::Deserialize;
 
 use super::{
@@ -51,6 +56,9 @@ pub struct LdapProxyFile {
     /// What becomes of accounts without a token.
     #[serde(default)]
     pub without_token: WithoutToken,
+    /// Who binds by the password alone: distinguished names and login names.
+    #[serde(default)]
+    pub exempt: Vec<String>,
     /// Whether passwords are refused where others can read them.
     #[serde(default = "yes")]
     pub require_tls: bool,
@@ -58,6 +66,8 @@ pub struct LdapProxyFile {
     pub login_attribute: Option<String>,
     /// How many clients may be connected.
     pub max_connections: Option<usize>,
+    /// How many of them from one address.
+    pub max_connections_per_address: Option<NonZeroUsize>,
     /// How long a client may be silent.
     pub idle_limit: Option<Span>,
     /// How long the directory server may take for a connection, and for a bind.
@@ -116,11 +126,11 @@ pub enum Sasl {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum WithoutToken {
-    /// The directory decides about it, by the password alone.
+    /// It is refused: a directory knows an account by more names than we do.
     #[default]
-    Pass,
-    /// It is refused.
     Refuse,
+    /// The directory decides about it, by the password alone.
+    Pass,
 }
 
 /// The LDAP proxy.
@@ -140,6 +150,8 @@ pub struct LdapProxySettings {
     pub login_attribute: Option<String>,
     /// How many clients may be connected.
     pub max_connections: usize,
+    /// How many of them from one IPv4 address, or one IPv6 network of 64 bits.
+    pub max_connections_per_address: usize,
     /// What else counts for a connection.
     pub rules: LdapProxyRules,
 }
@@ -162,6 +174,8 @@ pub struct LdapServerSettings {
 pub struct LdapProxyRules {
     /// What becomes of SASL binds.
     pub sasl: Sasl,
+    /// Names that bind by the password alone, whatever becomes of others without a token.
+    pub exempt: HashSet<LoginKey>,
     /// Whether passwords are refused where others can read them.
     pub require_tls: bool,
     /// How long a client may be silent, and how long a response may wait for it.
@@ -170,6 +184,14 @@ pub struct LdapProxyRules {
     pub time_limit: Duration,
     /// Octets of the longest request that is taken.
     pub max_message: usize,
+}
+
+impl LdapProxyRules {
+    /// Whether whoever binds by this name needs no OTP.
+    #[must_use]
+    pub fn is_exempt(&self, name: &str) -> bool {
+        !self.exempt.is_empty() && key_of(name).is_some_and(|key| self.exempt.contains(&key))
+    }
 }
 
 pub(super) fn check_ldap_proxy(
@@ -194,6 +216,8 @@ pub(super) fn check_ldap_proxy(
         key: base.join(tls.key),
         ..tls
     });
+    let max_connections = file.max_connections.unwrap_or(MAX_CONNECTIONS);
+    let per_address = file.max_connections_per_address.map(NonZeroUsize::get);
     let time_limit = file.time_limit.map_or(TIME_LIMIT, duration);
     Ok(LdapProxySettings {
         listen: file.listen,
@@ -207,9 +231,11 @@ pub(super) fn check_ldap_proxy(
         },
         without_token: file.without_token,
         login_attribute: file.login_attribute,
-        max_connections: file.max_connections.unwrap_or(MAX_CONNECTIONS),
+        max_connections,
+        max_connections_per_address: per_address.unwrap_or(max_connections.div_ceil(4)),
         rules: LdapProxyRules {
             sasl: sasl(file.sasl, file.sasl_mechanisms)?,
+            exempt: file.exempt.iter().map(exempt).collect::<Result<_, _>>()?,
             require_tls: file.require_tls,
             idle_limit: file.idle_limit.map_or(IDLE_LIMIT, duration),
             time_limit,
@@ -248,6 +274,20 @@ fn sasl(sasl: SaslFile, mechanisms: Option<Vec<String>>) -> Result<Sasl, Wrong> 
     }
 }
 
+/// The key of a name that is exempt.
+fn exempt(name: &String) -> Result<LoginKey, Wrong> {
+    // A distinguished name with a slip in it would exempt nobody.
+    let key = key_of(name).filter(|key| key.dn().is_some() || !name.contains('='));
+    let cause = || format!("{name:?} is neither a distinguished name nor a login name");
+    key.map_or_else(|| wrong("ldap-proxy.exempt", cause()), Ok)
+}
+
+/// What the name of a bind is compared by.
+fn key_of(name: &str) -> Option<LoginKey> {
+    let login = LoginName::of_dn(name).ok().or_else(|| LoginName::parse(name).ok());
+    login.map(|login| login.key().clone())
+}
+
 const MAX_CONNECTIONS: usize = 4096;
 const MAX_MESSAGE: usize = 16 * 1024 * 1024;
 const IDLE_LIMIT: Duration = Duration::from_secs(900);
@@ -273,9 +313,23 @@ mod tests {
     fn what_is_not_said_is_on_the_safe_side() {
         let settings = checked("upstream = \"ldaps://dc1.example.com\"").unwrap();
         assert!(settings.rules.require_tls && settings.rules.sasl == Sasl::Refuse);
-        assert_eq!(settings.without_token, WithoutToken::Pass);
+        assert_eq!(settings.without_token, WithoutToken::Refuse);
+        assert!(settings.rules.exempt.is_empty());
         assert_eq!((settings.max_connections, settings.rules.max_message), (4096, 16 << 20));
         assert!(settings.socket.is_none() && settings.tls.is_none());
+    }
+
+    #[test]
+    fn an_address_has_a_quarter_of_the_connections_or_what_is_said() {
+        let per_address = |more: &str| {
+            let settings = checked(&format!("upstream = \"ldaps://dc1\"\n{more}"))?;
+            Ok::<_, String>(settings.max_connections_per_address)
+        };
+        assert_eq!(per_address(""), Ok(1024));
+        assert_eq!(per_address("max-connections = 1"), Ok(1));
+        assert_eq!(per_address("max-connections = 10"), Ok(3));
+        assert_eq!(per_address("max-connections-per-address = 4096"), Ok(4096));
+        assert!(per_address("max-connections-per-address = 0").is_err());
     }
 
     #[test]
@@ -322,6 +376,24 @@ mod tests {
         let external = "sasl = \"pass\"\nsasl-mechanisms = [\"GSSAPI\", \"EXTERNAL\"]";
         assert!(sasl(external).unwrap_err().contains("rights of the proxy"));
         assert!(sasl("sasl-mechanisms = [\"GSSAPI\"]").unwrap_err().contains("sasl = \"pass\""));
+    }
+
+    #[test]
+    fn names_that_are_exempt_are_read_and_slips_are_found() {
+        let exempt = |names: &str| {
+            let settings = checked(&format!("upstream = \"ldaps://dc1\"\nexempt = [{names}]"))?;
+            let mut keys: Vec<_> =
+                settings.rules.exempt.iter().map(|key| key.as_str().to_owned()).collect();
+            keys.sort();
+            Ok::<_, String>(keys)
+        };
+        let names = "'CN=Svc, OU=Services,dc=example', 'Svc@example.com', 'EXAMPLE\\Svc'";
+        let keys = ["cn=svc,ou=services,dc=example", "example\\svc", "svc@example.com"];
+        assert_eq!(exempt(names).unwrap(), keys);
+        for slip in ["", "cn=svc,,dc=example", "cn=svc;", "@example.com"] {
+            let wrong = exempt(&format!("'{slip}'")).unwrap_err();
+            assert!(wrong.contains("ldap-proxy.exempt") && wrong.contains("neither"), "{wrong}");
+        }
     }
 
     #[test]

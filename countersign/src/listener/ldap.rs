@@ -44,6 +44,7 @@ pub struct LdapListener {
     tls: Vec<TcpListener>,
     unix: Option<(UnixListener, SocketSettings)>,
     max_connections: usize,
+    max_connections_per_address: usize,
 }
 
 /// What connections work with.
@@ -112,8 +113,13 @@ impl LdapListener {
             let bound = bound.map_err(refused(socket.path.display().to_string()))?;
             Ok((bound, socket.clone()))
         });
-        let max_connections = settings.max_connections;
-        Ok(Self { tcp, tls, unix: unix.transpose()?, max_connections })
+        Ok(Self {
+            tcp,
+            tls,
+            unix: unix.transpose()?,
+            max_connections: settings.max_connections,
+            max_connections_per_address: settings.max_connections_per_address,
+        })
     }
 
     /// Where it listens.
@@ -131,7 +137,8 @@ impl LdapListener {
 
     /// Serves until `stop`, and until what is being decided then is decided.
     pub async fn serve(self, service: Arc<Service>, stop: CancellationToken) {
-        let front = Front::new(service, self.max_connections, stop);
+        let front =
+            Front::new(service, self.max_connections, self.max_connections_per_address, stop);
         let mut loops = JoinSet::new();
         for socket in self.tcp {
             loops.spawn(front.clone().tcp(socket));

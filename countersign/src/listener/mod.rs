@@ -8,6 +8,7 @@ pub mod inherited;
 pub mod ldap;
 pub mod limit;
 pub mod otpce;
+mod places;
 pub mod publish;
 pub mod radius;
 pub mod rights;

@@ -41,7 +41,6 @@ mod attributes;
 mod clients;
 mod counts;
 mod handler;
-pub(super) mod handshakes;
 mod job;
 mod peer;
 mod reply;

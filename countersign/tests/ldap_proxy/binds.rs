@@ -2,7 +2,10 @@
 
 use countersign::config::ldap_proxy::{Sasl, WithoutToken};
 use countersign_core::{
-    domain::verdict::{Outcome, Reason},
+    domain::{
+        name::LoginName,
+        verdict::{Outcome, Reason},
+    },
     wire::ldap::{
         bind::anonymous,
         message::{MessageId, Operation},
@@ -168,10 +171,18 @@ async fn an_account_without_a_token_binds_by_its_password() {
     }
 }
 
+/// Active Directory says `u:DOMAIN\\name` of everybody, and the site may have said no domain.
 #[tokio::test]
 async fn another_name_of_an_account_with_a_token_does_not_lead_around_it() {
     let proxy = Proxy::start(Setup::default()).await;
-    for identity in ["dn:UID=Alice, dc=example,dc=test", "u:alice", "", "whatever"] {
+    for identity in [
+        "dn:UID=Alice, dc=example,dc=test",
+        "dn: uid=alice,dc=example,dc=test",
+        "u:alice",
+        "u:EXAMPLE\\alice",
+        "u:Alice@example.test",
+        "u:uid=alice,dc=example,dc=test",
+    ] {
         let mut client = proxy.client().await;
         client.send(&bind(1, "CN=Alice Smith,CN=Users", "secret")).await;
         let mut server = proxy.server().await;
@@ -183,6 +194,50 @@ async fn another_name_of_an_account_with_a_token_does_not_lead_around_it() {
         server.send(&own_result(Operation::BIND_RESPONSE, 0)).await;
         assert_eq!(client.bound(1).await, INVALID, "{identity}");
     }
+}
+
+#[tokio::test]
+async fn whose_name_cannot_be_read_must_use_a_token() {
+    let proxy = Proxy::start(Setup::default()).await;
+    for identity in
+        ["", "whatever", "dn:", "dn:bob", "u:", "u:@example.test", "u:A\\B\\bob", "u:@b@c"]
+    {
+        let mut client = proxy.client().await;
+        client.send(&bind(1, BOB, "secret")).await;
+        let mut server = proxy.server().await;
+        server.expect(&bind(1, BOB, "secret")).await;
+        server.send(&bound(1, 0)).await;
+        server.expect(&who_am_i()).await;
+        server.send(&you_are(identity)).await;
+        server.expect(&anonymous(MessageId::MAX)).await;
+        server.send(&own_result(Operation::BIND_RESPONSE, 0)).await;
+        assert_eq!(client.bound(1).await, INVALID, "{identity}");
+    }
+}
+
+#[tokio::test]
+async fn names_that_are_exempt_bind_by_their_password_and_nobody_else() {
+    let mut setup = Setup { without_token: WithoutToken::Refuse, ..Setup::default() };
+    let names = [LoginName::of_dn(BOB).unwrap(), LoginName::parse("svc@example.test").unwrap()];
+    setup.rules.exempt = names.iter().map(|name| name.key().clone()).collect();
+    let proxy = Proxy::start(setup).await;
+    let mut client = proxy.client().await;
+    client.send(&bind(1, "svc@example.tes", "secret")).await;
+    assert_eq!(client.bound(1).await, INVALID);
+    let mut server = proxy.server().await;
+    let names = [(2, BOB), (3, "UID=Bob, DC=example,dc=test"), (4, "Svc@example.test")];
+    for (number, name) in names {
+        for code in [INVALID, 0] {
+            client.send(&bind(number, name, "secret")).await;
+            server.expect(&bind(number, name, "secret")).await;
+            server.send(&bound(number, code)).await;
+            client.expect(&bound(number, code)).await;
+        }
+    }
+    client.send(&bind(5, BOB, "")).await;
+    server.expect(&anonymous(MessageId::MAX)).await;
+    server.send(&own_result(Operation::BIND_RESPONSE, 0)).await;
+    assert_eq!(client.bound(5).await, ResultCode::UNWILLING_TO_PERFORM.0);
 }
 
 #[tokio::test]

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use countersign_core::wire::ldap::{message::Operation, result::ResultCode};
 
+use tokio::io::AsyncWriteExt;
+
 use crate::support::{ALICE, BOB, Proxy, Setup, bind, message, otp};
 
 #[tokio::test]
@@ -107,6 +109,37 @@ async fn more_connections_than_may_be_are_turned_away() {
     let _server = proxy.server().await;
     assert!(proxy.client().await.receive().await.is_none());
     assert!(proxy.tcp_client().await.receive().await.is_none());
+}
+
+#[tokio::test]
+async fn an_address_has_so_many_connections_and_leaves_the_others_to_others() {
+    let proxy = Proxy::start(Setup { max_connections_per_address: 1, ..Setup::default() }).await;
+    let mut first = proxy.tcp_client().await;
+    first.send(&message(1, Operation::SEARCH_REQUEST, b"x")).await;
+    let mut server = proxy.server().await;
+    assert!(proxy.tcp_client().await.receive().await.is_none());
+    let mut local = [proxy.client().await, proxy.client().await];
+    for client in &mut local {
+        client.send(&message(1, Operation::SEARCH_REQUEST, b"x")).await;
+        let _server = proxy.server().await;
+    }
+    first.send(&message(2, Operation::UNBIND_REQUEST, b"")).await;
+    first.ends().await;
+    while server.receive().await.is_some() {}
+    // The place is free a moment after the connection has ended.
+    for _ in 0..10_000 {
+        if is_served(&proxy).await {
+            return;
+        }
+    }
+    panic!("the place is not given back");
+}
+
+/// Whether a client over TCP is not turned away.
+async fn is_served(proxy: &Proxy) -> bool {
+    let mut client = proxy.tcp_client().await;
+    let _ = client.stream.write_all(b"no LDAP").await;
+    client.receive().await.is_some()
 }
 
 #[tokio::test]

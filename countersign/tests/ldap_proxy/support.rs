@@ -2,6 +2,7 @@
 //! behind it: the test speaks for both.
 
 use std::{
+    collections::HashSet,
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
@@ -73,6 +74,7 @@ pub(crate) struct Setup {
     pub(crate) rules: LdapProxyRules,
     pub(crate) without_token: WithoutToken,
     pub(crate) max_connections: usize,
+    pub(crate) max_connections_per_address: usize,
     pub(crate) tls: Option<TlsService>,
 }
 
@@ -80,12 +82,19 @@ impl Default for Setup {
     fn default() -> Self {
         let rules = LdapProxyRules {
             sasl: Sasl::Refuse,
+            exempt: HashSet::new(),
             require_tls: false,
             idle_limit: LIMIT,
             time_limit: LIMIT,
             max_message: 1024 * 1024,
         };
-        Self { rules, without_token: WithoutToken::Pass, max_connections: 10, tls: None }
+        Self {
+            rules,
+            without_token: WithoutToken::Pass,
+            max_connections: 10,
+            max_connections_per_address: 10,
+            tls: None,
+        }
     }
 }
 
@@ -191,6 +200,7 @@ fn settings(directory: &Path, server: PathBuf, setup: &Setup) -> LdapProxySettin
         without_token: setup.without_token,
         login_attribute: None,
         max_connections: setup.max_connections,
+        max_connections_per_address: setup.max_connections_per_address,
         rules: setup.rules.clone(),
     }
 }

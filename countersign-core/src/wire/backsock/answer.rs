@@ -1,5 +1,7 @@
 //! Answers. A torn one must not let anybody in.
 
+pub use crate::wire::ldap::result::ResultCode;
+
 /// Written as soon as a connection is there, before anything is read.
 ///
 /// slapd before 2.6.14 takes an answer without a code for code 0, which is success. With
@@ -21,35 +23,6 @@ pub enum Answer {
     Continue,
 }
 
-/// A result code of LDAP (RFC 4511 §4.1.9).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ResultCode(pub u32);
-
-impl ResultCode {
-    /// Done; of a bind: the client is who it says.
-    pub const SUCCESS: Self = Self(0);
-    /// The value is another one.
-    pub const COMPARE_FALSE: Self = Self(5);
-    /// The value is this one.
-    pub const COMPARE_TRUE: Self = Self(6);
-    /// Of a bind: no.
-    pub const INVALID_CREDENTIALS: Self = Self(49);
-    /// Too much at once, or it took too long.
-    pub const BUSY: Self = Self(51);
-    /// Nobody is there who could tell.
-    pub const UNAVAILABLE: Self = Self(52);
-    /// It is not done, and trying again is no use.
-    pub const UNWILLING_TO_PERFORM: Self = Self(53);
-    /// Something went wrong here.
-    pub const OTHER: Self = Self(80);
-
-    /// Whether somebody could take it for consent, or for something else than the end: success,
-    /// compareTrue, compareFalse, referral, saslBindInProgress.
-    fn is_no_refusal(self) -> bool {
-        [0, 5, 6, 10, 14].contains(&self.0)
-    }
-}
-
 impl Answer {
     /// The client is who it says.
     pub const SUCCESS: Self = Self::of(ResultCode::SUCCESS);
@@ -62,8 +35,7 @@ impl Answer {
     /// A refusal by a code and a text that somebody else has chosen. A code that is no
     /// refusal becomes invalidCredentials.
     pub fn refused(code: ResultCode, info: Option<String>) -> Self {
-        let code = if code.is_no_refusal() { ResultCode::INVALID_CREDENTIALS } else { code };
-        Self::Result { code, info }
+        Self::Result { code: code.as_refusal(), info }
     }
 
     /// What is written behind [`PREAMBLE`]. Names are told apart by how lines begin, so a text

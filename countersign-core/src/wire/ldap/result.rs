@@ -10,7 +10,7 @@ use super::{
 };
 
 /// How an operation ended, as a number that servers may add to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ResultCode(pub u32);
 
 /// What a response says, as far as a proxy looks at it.
@@ -29,8 +29,14 @@ impl ResultCode {
     pub const OPERATIONS_ERROR: Self = Self(1);
     /// `protocolError`.
     pub const PROTOCOL_ERROR: Self = Self(2);
+    /// `compareFalse`: the value is another one.
+    pub const COMPARE_FALSE: Self = Self(5);
+    /// `compareTrue`: the value is this one.
+    pub const COMPARE_TRUE: Self = Self(6);
     /// `authMethodNotSupported`.
     pub const AUTH_METHOD_NOT_SUPPORTED: Self = Self(7);
+    /// `referral`: another server could do it.
+    pub const REFERRAL: Self = Self(10);
     /// `adminLimitExceeded`.
     pub const ADMIN_LIMIT_EXCEEDED: Self = Self(11);
     /// `confidentialityRequired`.
@@ -39,12 +45,29 @@ impl ResultCode {
     pub const SASL_BIND_IN_PROGRESS: Self = Self(14);
     /// `invalidCredentials`.
     pub const INVALID_CREDENTIALS: Self = Self(49);
-    /// `busy`.
+    /// `busy`: too much at once, or it took too long.
     pub const BUSY: Self = Self(51);
-    /// `unavailable`.
+    /// `unavailable`: nobody is there who could tell.
     pub const UNAVAILABLE: Self = Self(52);
     /// `unwillingToPerform`.
     pub const UNWILLING_TO_PERFORM: Self = Self(53);
+    /// `other`: something went wrong.
+    pub const OTHER: Self = Self(80);
+
+    /// A code that somebody else has chosen for a refusal. One that could be taken for consent,
+    /// or for something else than the end, becomes `invalidCredentials`.
+    #[must_use]
+    pub fn as_refusal(self) -> Self {
+        let is_refusal = ![
+            Self::SUCCESS,
+            Self::COMPARE_FALSE,
+            Self::COMPARE_TRUE,
+            Self::REFERRAL,
+            Self::SASL_BIND_IN_PROGRESS,
+        ]
+        .contains(&self);
+        if is_refusal { self } else { Self::INVALID_CREDENTIALS }
+    }
 }
 
 impl<'a> LdapResult<'a> {
@@ -143,6 +166,16 @@ mod tests {
         let expected: &[u8] = b"\x30\x28\x02\x01\x00\x78\x23\x0a\x01\x34\x04\x00\x04\x04gone\
             \x8a\x161.3.6.1.4.1.1466.20036";
         assert_eq!(written, expected);
+    }
+
+    #[test]
+    fn a_refusal_is_a_refusal_whatever_code_was_chosen_for_it() {
+        for code in [0, 5, 6, 10, 14] {
+            assert_eq!(ResultCode(code).as_refusal(), ResultCode::INVALID_CREDENTIALS, "{code}");
+        }
+        for code in [1, 7, 49, 50, 53, 80, 4096, u32::MAX] {
+            assert_eq!(ResultCode(code).as_refusal(), ResultCode(code));
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The LDAP proxy under examination: who gets in by what, and through which directory server.
 
-use countersign_core::domain::time::UnixTime;
+use countersign_core::domain::{name::LoginKey, time::UnixTime};
 
 use super::{Findings, certificates::examine_server};
 use crate::{
@@ -43,13 +43,24 @@ fn examine_upstream(proxy: &LdapProxySettings, findings: &mut Findings) {
 
 fn examine_binds(proxy: &LdapProxySettings, findings: &mut Findings) {
     match proxy.without_token {
-        WithoutToken::Pass => findings.good(
+        WithoutToken::Pass => findings.warning(
             "ldap-proxy.without-token",
-            "accounts without a token bind by their password alone",
+            "accounts without a token bind by their password alone, and so does whoever the \
+             directory calls by a name that leads to no account here",
+            "set it to \"refuse\", and name the accounts that have no token as exempt",
         ),
-        WithoutToken::Refuse => {
+        WithoutToken::Refuse if proxy.rules.exempt.is_empty() => {
             findings.good("ldap-proxy.without-token", "nobody binds without a token");
         }
+        WithoutToken::Refuse => {
+            findings.good("ldap-proxy.without-token", "nobody else binds without a token");
+        }
+    }
+    if !proxy.rules.exempt.is_empty() {
+        let mut names: Vec<_> = proxy.rules.exempt.iter().map(LoginKey::as_str).collect();
+        names.sort_unstable();
+        let finding = format!("bind by their password alone: {}", names.join("; "));
+        findings.good("ldap-proxy.exempt", finding);
     }
     if let Sasl::Pass(mechanisms) = &proxy.rules.sasl {
         findings.warning(
@@ -95,13 +106,19 @@ mod tests {
 
     #[test]
     fn a_proxy_says_what_it_lets_in_by_what() {
-        let strict = found("upstream = \"ldapi:///l\"\nwithout-token = \"refuse\"\n");
+        let strict = found("upstream = \"ldapi:///l\"\n");
         has(&strict, "ldap-proxy.upstream ldapi:///l: what is not a bind passes");
         has(&strict, "ldap-proxy.without-token: nobody");
         has(&strict, "! ldap-proxy.listen: every bind with a password is refused there");
-        let lax = "upstream = \"ldapi:///l\"\nrequire-tls = false\nsasl = \"pass\"\n";
-        let lax = found(lax);
-        has(&lax, "ldap-proxy.without-token: accounts without a token bind");
+        let exempt = "exempt = [\"cn=svc,dc=example\", \"Backup\"]";
+        let exempt = found(&format!("upstream = \"ldapi:///l\"\n{exempt}\n"));
+        has(&exempt, "ldap-proxy.without-token: nobody else");
+        has(&exempt, "ldap-proxy.exempt: bind by their password alone: backup; cn=svc,dc=example");
+        let lax = found(
+            "upstream = \"ldapi:///l\"\nwithout-token = \"pass\"\nrequire-tls = false\n\
+             sasl = \"pass\"\n",
+        );
+        has(&lax, "! ldap-proxy.without-token: accounts without a token bind");
         has(&lax, "! ldap-proxy.require-tls: passwords are taken where others");
         has(&lax, "! ldap-proxy.sasl: who binds by GSSAPI, GSS-SPNEGO needs no");
     }

@@ -1,6 +1,6 @@
 //! Connections as they come. Taking one never waits for another.
 
-use std::{future::Future, io, sync::Arc, time::Duration};
+use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use rustls::ServerConfig;
 use socket2::{SockRef, TcpKeepalive};
@@ -16,7 +16,7 @@ use super::{Service, connection, peer::Peer};
 use crate::{
     app::ldap_proxy::Octets,
     listener::{
-        radius::handshakes::{Handshakes, Place},
+        places::{Place, Places},
         unix::may_connect,
     },
 };
@@ -26,6 +26,8 @@ use crate::{
 pub(super) struct Front {
     service: Arc<Service>,
     permits: Arc<Semaphore>,
+    /// Of the clients over TCP.
+    places: Places,
     stop: CancellationToken,
 }
 
@@ -33,10 +35,12 @@ impl Front {
     pub(super) fn new(
         service: Arc<Service>,
         max_connections: usize,
+        max_connections_per_address: usize,
         stop: CancellationToken,
     ) -> Self {
         let permits = Semaphore::new(max_connections.min(Semaphore::MAX_PERMITS));
-        Self { service, permits: Arc::new(permits), stop }
+        let places = Places::new(max_connections_per_address);
+        Self { service, permits: Arc::new(permits), places, stop }
     }
 
     /// LDAP, which may go over to TLS.
@@ -45,9 +49,12 @@ impl Front {
         self.accept(
             || socket.accept(),
             |(stream, address)| {
+                let address = canonical(address);
+                let place = front.place(address)?;
                 prepare(&stream);
-                let peer = Peer::Tcp { address: canonical(address), tls: false };
-                Some(front.clone().serve(Box::new(stream), peer))
+                let peer = Peer::Tcp { address, tls: false };
+                let serving = front.clone().serve(Box::new(stream), peer);
+                Some(place.while_it_lasts(serving))
             },
         )
         .await;
@@ -56,14 +63,17 @@ impl Front {
     /// LDAPS.
     pub(super) async fn tls(self, socket: TcpListener) {
         let Some(tls) = &self.service.tls else { return };
-        let (front, handshakes) = (&self, Handshakes::default());
+        let (front, handshakes) = (&self, Places::for_handshakes());
         self.accept(
             || socket.accept(),
             |(stream, address)| {
                 let address = canonical(address);
-                let place = handshakes.begin(address.ip())?;
+                let place = front.place(address)?;
+                let handshake = handshakes.take(address.ip())?;
                 let peer = Peer::Tcp { address, tls: true };
-                Some(front.clone().serve_tls(stream, peer, tls.config.clone(), place))
+                let config = tls.config.clone();
+                let serving = front.clone().serve_tls(stream, peer, config, handshake);
+                Some(place.while_it_lasts(serving))
             },
         )
         .await;
@@ -80,6 +90,15 @@ impl Front {
             },
         )
         .await;
+    }
+
+    /// A place for a client over TCP, if its network has one left.
+    fn place(&self, address: SocketAddr) -> Option<Place> {
+        let place = self.places.take(address.ip());
+        if place.is_none() {
+            tracing::debug!(%address, "an LDAP connection is turned away: it has too many open");
+        }
+        place
     }
 
     /// Takes connections until it is stopped, then waits for those that there are.
@@ -121,12 +140,12 @@ impl Front {
         stream: TcpStream,
         peer: Peer,
         config: Arc<ServerConfig>,
-        place: Place,
+        handshaking: Place,
     ) {
         prepare(&stream);
         match handshake(stream, config).await {
             Ok(stream) => {
-                drop(place);
+                drop(handshaking);
                 self.serve(Box::new(stream), peer).await;
             }
             Err(cause) => tracing::debug!(%peer, cause, "no TLS"),
@@ -156,7 +175,7 @@ fn prepare(stream: &TcpStream) {
     let _ = SockRef::from(stream).set_tcp_keepalive(&keepalive);
 }
 
-fn canonical(address: std::net::SocketAddr) -> std::net::SocketAddr {
+fn canonical(address: SocketAddr) -> SocketAddr {
     (address.ip().to_canonical(), address.port()).into()
 }
 

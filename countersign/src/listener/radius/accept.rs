@@ -16,13 +16,13 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{
     Services,
     handler::Common,
-    handshakes::{Handshakes, Place},
     peer::{Peer, Version},
     stream,
 };
 use crate::{
     config::upstream::Radius11,
     listener::{
+        places::{Place, Places},
         tls::{ClientCertificate, Examiner},
         unix::may_connect,
     },
@@ -82,12 +82,12 @@ impl Front {
 
     /// RADIUS/TLS.
     pub(super) async fn tls(self, socket: TcpListener, radsec: RadSec) {
-        let (front, handshakes) = (&self, Handshakes::default());
+        let (front, handshakes) = (&self, Places::for_handshakes());
         self.accept(
             || socket.accept(),
             |(stream, address)| {
                 let address = super::rules::canonical(address);
-                let place = handshakes.begin(address.ip())?;
+                let place = handshakes.take(address.ip())?;
                 Some(front.clone().handshake(stream, address, radsec.clone(), place))
             },
         )
