@@ -5,11 +5,20 @@
 //! for every form, the store keeps keys unique, and a name is looked up whole.
 //!
 //! * Letters are folded one by one to lower case; a final sigma is a sigma.
-//!   Composed and decomposed accents are different names.
+//!   Composed and decomposed accents are different names, full-width letters
+//!   are others than plain ones: a store has its accounts under these keys, and
+//!   two of them must not become one by a new version.
 //! * A bare name belongs to the account of the site's own domain, or to one that
 //!   has neither domain nor realm, which counts as one of the site's own.
 //! * The site's own accounts are found under the site's domain and realm, too.
-//! * An account with a distinguished name is found under that, in any spelling.
+//! * An account with a distinguished name is found under that, in any spelling that
+//!   [`Dn`] takes for the same. A directory is asked for it as it was given, because
+//!   only the directory knows which spellings it takes for the same.
+
+use std::{
+    cmp::Ordering,
+    hash::{Hash, Hasher},
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -36,8 +45,12 @@ pub struct LoginName {
 }
 
 /// A normalised login name. At most one account has it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct LoginKey(String);
+#[derive(Debug, Clone)]
+pub struct LoginKey {
+    text: String,
+    /// The name as it was given, unless that is `text`.
+    given: Option<Box<str>>,
+}
 
 /// What is not a login name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -104,7 +117,7 @@ impl LoginName {
     ///
     /// It is none, or too long.
     pub fn of_dn(text: &str) -> Result<Self, DnError> {
-        let key = LoginKey(Dn::parse(text)?.to_string());
+        let key = LoginKey::new(Dn::parse(text)?.to_string(), text);
         Ok(Self { given: text.to_owned(), key })
     }
 
@@ -125,17 +138,28 @@ impl LoginKey {
     /// The key as text, for a store's index.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
+    }
+
+    /// The name as it was given, to ask somebody else about it.
+    #[must_use]
+    pub fn as_given(&self) -> &str {
+        self.given.as_deref().unwrap_or(&self.text)
     }
 
     /// The distinguished name that it is, if it is one.
     #[must_use]
     pub fn dn(&self) -> Option<Dn> {
-        Dn::parse(&self.0).ok()
+        Dn::parse(&self.text).ok()
     }
 
     fn fold(text: &str) -> Self {
-        Self(dn::fold(text))
+        Self::new(dn::fold(text), text)
+    }
+
+    fn new(text: String, given: &str) -> Self {
+        let given = (given != text).then(|| given.into());
+        Self { text, given }
     }
 
     pub(super) fn all_of(account: &Account, site: &Site) -> Vec<Self> {
@@ -154,6 +178,33 @@ impl LoginKey {
         keys.sort();
         keys.dedup();
         keys
+    }
+}
+
+/// By the normalised name: in whatever way it was given, it is the same.
+impl PartialEq for LoginKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for LoginKey {}
+
+impl Hash for LoginKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.text.hash(state);
+    }
+}
+
+impl PartialOrd for LoginKey {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for LoginKey {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.text.cmp(&other.text)
     }
 }
 
@@ -262,6 +313,18 @@ mod tests {
         assert!(alice.login_keys(&corp()).contains(name.key()));
         assert_eq!(name.given(), "userid=Alice,ou=people,dc=EXAMPLE");
         assert!(LoginName::of_dn("alice").is_err());
+    }
+
+    #[test]
+    fn a_key_is_compared_by_its_folded_name_and_knows_the_given_one() {
+        let [one, other] =
+            ["UID=GROẞ, dc=x", "uid=groß,dc=x"].map(|text| LoginName::of_dn(text).unwrap());
+        assert_eq!((one.key(), one.key().as_str()), (other.key(), other.given()));
+        assert_eq!(one.key().as_given(), "UID=GROẞ, dc=x");
+        assert_eq!(other.key().as_given(), other.given());
+        let keys = std::collections::HashSet::from([one.key(), other.key()]);
+        assert_eq!(keys.len(), 1);
+        assert_eq!(LoginName::parse("Alice").unwrap().key().as_given(), "Alice");
     }
 
     #[test]
