@@ -149,8 +149,6 @@ impl ResultCode {
     pub const ATTRIBUTE_OR_VALUE_EXISTS: u32 = 20;
     /// There is no such entry, or we must not know of it.
     pub const NO_SUCH_OBJECT: u32 = 32;
-    /// The name is none.
-    pub const INVALID_DN_SYNTAX: u32 = 34;
     /// The credentials are wrong.
     pub const INVALID_CREDENTIALS: u32 = 49;
     /// There is such an entry already.
@@ -419,7 +417,7 @@ impl Directory {
 }
 
 fn is_nowhere(error: &DirectoryError) -> bool {
-    matches!(error.code(), Some(ResultCode::NO_SUCH_OBJECT | ResultCode::INVALID_DN_SYNTAX))
+    error.code() == Some(ResultCode::NO_SUCH_OBJECT)
 }
 
 const UNPOISONED: &str = "nobody panics with this lock";

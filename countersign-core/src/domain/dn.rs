@@ -197,7 +197,7 @@ fn attribute(text: &str) -> Result<Attribute, DnError> {
 
 /// A value as it is compared (RFC 4518): compatible letters are one, blanks of any kind and
 /// number are one space. A second time changes nothing.
-fn compared(value: &str) -> String {
+pub(super) fn compared(value: &str) -> String {
     let composed: Cow<'_, str> = compatible(value);
     // Unicode has for it a small i with a second dot, directories a small i.
     let folded = fold(&composed.replace('İ', "i"));

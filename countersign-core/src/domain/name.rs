@@ -169,6 +169,9 @@ impl LoginKey {
         keys.extend(account.dn_key());
         if site.owns(account) {
             keys.push(Self::fold(name));
+            // By which it is found where the name comes from a distinguished name.
+            let in_dn = dn::compared(name);
+            keys.extend((!in_dn.is_empty()).then(|| Self::new(in_dn, name)));
             places.extend(site.domain.iter().chain(&site.realm));
         }
         for place in places {

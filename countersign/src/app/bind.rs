@@ -9,6 +9,7 @@ use std::sync::Arc;
 use countersign_core::{
     domain::{
         attempt::{Attempt, ListenerKind, Terms},
+        dn::Dn,
         name::LoginName,
         parameters::Wording,
         password::PasswordRule,
@@ -37,6 +38,10 @@ pub struct BindRules {
     pub password: PasswordRule,
     /// Whether the directory decides about accounts without a token.
     pub may_decline: bool,
+    /// Whether the store finds an account by every name that the directory finds it by, because
+    /// the store [is that directory](crate::store::Store::compares_names). If not, nobody knows
+    /// whose name it is that has letters which directories compare in many ways.
+    pub store_compares_names: bool,
     /// The attribute of the RDN whose value is the login name, if no account has the DN.
     pub login_attribute: Option<String>,
 }
@@ -128,9 +133,8 @@ impl Binder {
     }
 
     async fn decide(&self, bind: Bind, terms: Terms, asked: &Asked) -> Bound {
-        let login = match self.login(&bind.name).await {
-            Ok(Some(login)) => login,
-            Ok(None) if terms.may_decline => return Bound::Declined,
+        let (login, may_decline) = match self.looked_up(&bind.name, &terms).await {
+            Ok(Some(found)) => found,
             Ok(None) => return Bound::Rejected(Wording::default()),
             Err(error) => {
                 tracing::error!(%error, "the store failed during a bind");
@@ -144,11 +148,25 @@ impl Binder {
             listener: self.listener,
             peer: asked.peer.clone(),
             at: asked.at,
-            terms: Terms { origin: bind.origin, ..terms },
+            terms: Terms { origin: bind.origin, may_decline, ..terms },
         };
         let is_checked_elsewhere = attempt.terms.password == PasswordRule::Elsewhere;
         let kept = is_checked_elsewhere.then(|| without_passcode(&attempt));
         bound(self.authenticator.authenticate(attempt).await, kept)
+    }
+
+    /// The name that an account is looked up by, and whether the directory may decide: it must
+    /// not if it could take the name of nobody here for that of an account with a token.
+    async fn looked_up(
+        &self,
+        name: &str,
+        terms: &Terms,
+    ) -> Result<Option<(LoginName, bool)>, StoreError> {
+        let Some(login) = self.login(name).await? else { return Ok(None) };
+        let is_certain = self.rules.store_compares_names || is_plain(name);
+        let may_decline = terms.may_decline
+            && (is_certain || self.authenticator.account(&login).await?.is_some());
+        Ok(Some((login, may_decline)))
     }
 
     /// The name that an account is looked up by; none if no account can have it.
@@ -162,6 +180,11 @@ impl Binder {
         let value = dn.as_ref().and_then(|dn| dn.leaf_value(attribute));
         Ok(value.and_then(|value| LoginName::parse_bare(value).ok()).or(Some(login)))
     }
+}
+
+/// Of names that are none of entries, directories have their own kinds.
+fn is_plain(name: &str) -> bool {
+    Dn::parse(name).map_or(true, |dn| dn.is_plain())
 }
 
 fn bound(answer: Answer, attempt: Option<Attempt>) -> Bound {
