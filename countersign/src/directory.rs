@@ -27,12 +27,14 @@ use tokio::{
 
 use self::{
     dial::Dialer,
+    guard::guarded,
     operation::{Failure, Operation, Outcome, perform},
 };
 use crate::config::directory::ServerSettings;
 
 pub mod binds;
 mod dial;
+mod guard;
 mod operation;
 
 /// A directory server, and the connections to it.
@@ -149,6 +151,8 @@ impl ResultCode {
     pub const ATTRIBUTE_OR_VALUE_EXISTS: u32 = 20;
     /// There is no such entry, or we must not know of it.
     pub const NO_SUCH_OBJECT: u32 = 32;
+    /// Whoever asks may not do this.
+    pub const INSUFFICIENT_ACCESS_RIGHTS: u32 = 50;
     /// The credentials are wrong.
     pub const INVALID_CREDENTIALS: u32 = 49;
     /// There is such an entry already.
@@ -342,7 +346,8 @@ impl Directory {
         deadline: Instant,
     ) -> Result<Outcome, Failure> {
         let authorization = self.dialer.authorization();
-        match timeout_at(deadline, perform(connection, operation, authorization)).await {
+        let asking = guarded(perform(connection, operation, authorization));
+        match timeout_at(deadline, asking).await {
             Ok(result) => result,
             Err(_) => Err(Failure::Lost(format!("no answer within {}", self.limit_text()))),
         }

@@ -123,7 +123,7 @@ impl Peer {
     fn countersign() -> Self {
         let users = users(User::hotp);
         let all: Vec<_> = users.iter().collect();
-        let stage = LdapStage::with(&all, setup(), "log.level = 'warn'");
+        let stage = LdapStage::with(&all, setup(), "");
         let (port, users) = (stage.slapd.port, spending(&users, 0));
         Self::new("slapd and Countersign", port, users, Running::Stage { _stage: Box::new(stage) })
     }

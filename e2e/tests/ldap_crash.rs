@@ -52,7 +52,7 @@ impl Load {
     fn let_nobody_in(&self) {
         let codes = self.codes.lock().unwrap();
         assert_eq!(codes.get(&0), None, "{codes:?}");
-        assert!(codes.get(&INVALID).is_some_and(|count| *count > 100), "{codes:?}");
+        assert!(codes.get(&INVALID).is_some_and(|count| *count > 50), "{codes:?}");
     }
 }
 
@@ -128,5 +128,5 @@ fn restarting_the_daemon_under_load_lets_no_wrong_password_in() {
 }
 
 const CLIENTS: usize = 8;
-const KILLS: usize = 30;
+const KILLS: usize = 10;
 const INVALID: i32 = 49;

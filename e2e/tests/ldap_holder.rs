@@ -25,7 +25,8 @@ fn site() -> Site {
     let site = Site::new();
     site.configure_with(&format!(
         "[back-sock]\nsocket = {:?}\nsocket-mode = \"0600\"\nsuffixes = [{SUFFIX:?}]\n\
-         accounts = [\"ou=accounts,{SUFFIX}\"]\nwithout-token = \"refuse\"\n",
+         accounts = [\"ou=accounts,{SUFFIX}\"]\nwithout-token = \"refuse\"\n\
+         password = \"directory\"\nhand-back-url = \"ldapi:///nowhere/ldapi\"\n",
         socket(&site)
     ));
     site

@@ -37,6 +37,7 @@ mod ldap_race;
 mod ldap_replicas;
 mod ldap_rig;
 mod ldap_store;
+mod ldap_strict;
 mod login;
 mod otpce;
 mod proxy;

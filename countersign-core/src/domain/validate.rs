@@ -61,11 +61,11 @@ pub fn decide(
     pins: &dyn PinCheck,
 ) -> Decision {
     let now = attempt.at;
-    if subject.tokens.is_empty() && attempt.terms.may_decline {
-        return declined(subject);
-    }
     if let Some(reason) = bar(&subject.account, now) {
         return refused(subject, reason, subject.failures);
+    }
+    if subject.tokens.is_empty() && attempt.terms.may_decline {
+        return declined(subject);
     }
     if let Authentication::Upstream(upstream) = &subject.account.authentication {
         return match attempt.terms.indicators.is_empty() {
@@ -124,7 +124,7 @@ pub fn upstream_change<S>(
     change(subject, to, std::iter::empty())
 }
 
-/// Whoever decides about accounts without a token decides about this one, switched off or not.
+/// Whoever decides about accounts without a token decides about this one.
 fn declined(subject: &Subject<ClearSecret>) -> Decision {
     let account = Some(subject.account.id);
     let verdict =

@@ -37,6 +37,8 @@ pub struct Replied {
 pub enum Unreplied {
     /// Nothing was sent.
     NotAsked(DirectoryError),
+    /// Nothing was sent, because it has enough to do with us.
+    Busy(DirectoryError),
     /// It was asked; the OTP may be spent.
     Unanswered(DirectoryError),
 }
@@ -84,8 +86,9 @@ fn unreplied(error: DirectoryError) -> Unreplied {
         DirectoryError::Unanswered { .. } | DirectoryError::Refused { .. } => {
             Unreplied::Unanswered(error)
         }
-        DirectoryError::Settings { .. }
-        | DirectoryError::Unreachable { .. }
-        | DirectoryError::Busy { .. } => Unreplied::NotAsked(error),
+        DirectoryError::Busy { .. } => Unreplied::Busy(error),
+        DirectoryError::Settings { .. } | DirectoryError::Unreachable { .. } => {
+            Unreplied::NotAsked(error)
+        }
     }
 }

@@ -19,7 +19,7 @@ use countersign_core::{
 };
 
 use self::{
-    back_sock::{BackSockSettings, check_back_sock},
+    back_sock::{BackSockSettings, PasswordBy, WithoutToken, check_back_sock},
     bind_proxy::{BindProxySettings, check_bind_proxy},
     delivery::{DeliverySettings, check_delivery},
     directory::{DirectorySettings, check_directory},
@@ -255,11 +255,34 @@ fn check_sections(config: &Config) -> Result<(), Wrong> {
                      add [radius], [otpce], [est], [back-sock] or [ldap-proxy]";
         return wrong("radius", cause);
     }
+    check_back_sock_alone(config)?;
     if config.bind_proxy.is_some() && config.back_sock.is_none() {
         return wrong("bind-proxy", "it needs [back-sock], by which slapd asks");
     }
     if let Some(radius) = &config.radius {
         check_routes(radius, &config.upstreams)?;
+    }
+    Ok(())
+}
+
+/// The embedded store has no passwords, and mostly no names of entries: what slapd asks must
+/// not be answered by half of it.
+fn check_back_sock_alone(config: &Config) -> Result<(), Wrong> {
+    let Some(back_sock) = &config.back_sock else { return Ok(()) };
+    let is_proxy_alone = config.bind_proxy.as_ref().is_some_and(|proxy| proxy.own.is_none());
+    if config.directory.is_some() || is_proxy_alone {
+        return Ok(());
+    }
+    if back_sock.password == PasswordBy::Check {
+        let cause = "the embedded store keeps no passwords, so the OTP alone would do; \
+                     set password = \"directory\" with hand-back-url, or add [directory]";
+        return wrong("back-sock.password", cause);
+    }
+    if back_sock.login_attribute.is_none() && back_sock.without_token == WithoutToken::Continue {
+        let cause = "accounts that no name of slapd leads to would bind by their password alone; \
+                     set login-attribute = \"uid\", or without-token = \"refuse\" \
+                     and give every account its dn";
+        return wrong("back-sock.login-attribute", cause);
     }
     Ok(())
 }

@@ -162,3 +162,31 @@ fn a_missing_file_says_what_to_do() {
     let error = Config::load(Path::new("/nowhere/countersign.toml")).unwrap_err().to_string();
     assert!(error.contains("countersign init DIR"), "{error}");
 }
+
+/// The sections of a config that slapd asks by, with more keys of `[back-sock]`.
+fn back_sock(more: &str) -> Result<Config, String> {
+    let section = "[back-sock]\nsocket = \"x\"\nsuffixes = [\"dc=x\"]\naccounts = [\"ou=a,dc=x\"]";
+    load(&format!("{}\n{section}\n{more}\n", filling().render()))
+}
+
+#[test]
+fn slapd_is_not_answered_by_an_otp_alone() {
+    let error = back_sock("").unwrap_err();
+    assert!(error.contains("back-sock.password: the embedded store keeps no passwords"), "{error}");
+    let directory = "[directory]\nurl = \"ldapi:///l\"\nbase = \"dc=x\"";
+    assert!(back_sock(directory).is_ok());
+    let proxy =
+        "[bind-proxy]\nproviders = [\"ldaps://p\"]\nreplica = \"ldapi:///l\"\nbase = \"dc=x\"";
+    assert!(back_sock(proxy).is_ok());
+    let strict = format!("{proxy}\nself = \"ldaps://p\"");
+    assert!(back_sock(&strict).unwrap_err().contains("back-sock.password"));
+}
+
+#[test]
+fn accounts_that_no_name_of_slapd_leads_to_are_not_left_to_slapd() {
+    let by_directory = "password = \"directory\"\nhand-back-url = \"ldapi:///l\"";
+    let error = back_sock(by_directory).unwrap_err();
+    assert!(error.contains("back-sock.login-attribute"), "{error}");
+    assert!(back_sock(&format!("{by_directory}\nlogin-attribute = \"uid\"")).is_ok());
+    assert!(back_sock(&format!("{by_directory}\nwithout-token = \"refuse\"")).is_ok());
+}

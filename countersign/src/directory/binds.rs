@@ -19,6 +19,7 @@ use tokio::{
 use super::{
     DirectoryError, ResultCode,
     dial::Dialer,
+    guard::guarded,
     operation::{Failure, failure},
 };
 use crate::config::directory::ServerSettings;
@@ -81,9 +82,10 @@ impl Binds {
         password: &Secret<Vec<u8>>,
         controls: &[Control],
     ) -> Result<BindResult, DirectoryError> {
-        let deadline = self.server.deadline();
-        let permit = timeout_at(deadline, self.permits.acquire()).await;
+        let permit = timeout_at(self.server.deadline(), self.permits.acquire()).await;
         let _permit = permit.map_err(|_| self.server.busy())?;
+        // Others that took long are no reason to find the server out of reach.
+        let deadline = self.server.deadline();
         let mut connection = match self.kept() {
             Some(connection) => connection,
             None => self.server.open_by(deadline).await?,
@@ -159,14 +161,13 @@ impl BindServer {
         };
         let controls: Vec<RawControl> = controls.iter().map(Control::raw).collect();
         connection.0.with_controls(controls);
-        match timeout_at(deadline, connection.0.simple_bind(dn, text)).await {
+        let binding = async { connection.0.simple_bind(dn, text).await.map_err(failure) };
+        match timeout_at(deadline, guarded(binding)).await {
             Ok(Ok(result)) => Ok(result.into()),
-            Ok(Err(error)) => match failure(error) {
-                Failure::Refused(ResultCode { code, text }) => {
-                    Ok(BindResult { code, text, controls: Vec::new() })
-                }
-                Failure::Lost(cause) => Err(self.unanswered(cause)),
-            },
+            Ok(Err(Failure::Refused(ResultCode { code, text }))) => {
+                Ok(BindResult { code, text, controls: Vec::new() })
+            }
+            Ok(Err(Failure::Lost(cause))) => Err(self.unanswered(cause)),
             Err(_) => Err(self.unanswered(self.nothing_in_time())),
         }
     }
@@ -225,3 +226,79 @@ impl From<LdapResult> for BindResult {
 }
 
 const UNPOISONED: &str = "nobody panics with this lock";
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{Read, Write},
+        net::TcpListener,
+        thread,
+    };
+
+    use super::*;
+
+    fn server(listener: &TcpListener, time_limit: Duration) -> ServerSettings {
+        ServerSettings {
+            url: format!("ldap://{}", listener.local_addr().unwrap()),
+            trust: None,
+            identity: None,
+            bind: None,
+            authorization_id: None,
+            time_limit,
+        }
+    }
+
+    /// What a server that has lost its senses says to a bind.
+    async fn answered(garbage: &'static [u8]) -> Result<BindResult, DirectoryError> {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let binds = Binds::new(&server(&listener, Duration::from_secs(2)), 1).unwrap();
+        let serving = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let _ = stream.read(&mut [0; 1000]);
+            let _ = stream.write_all(garbage);
+        });
+        let result = binds.bind("uid=alice,dc=test", &Secret::new(b"secret".to_vec()), &[]).await;
+        serving.join().unwrap();
+        result
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn garbage_of_a_server_is_a_connection_that_is_lost() {
+        for garbage in [
+            &b"\x30\x00"[..],
+            b"\x30\x03\x02\x01\x01",
+            b"\x30\x05\x02\x01\x01\x42\x00",
+            b"\x30\x0d\x02\x01\x01\x61\x08\x0a\x01\x31\x04\x00\x04\x01\xff",
+            b"\x30\x07\x02\x01\x01\x61\x02\x0a\x00",
+        ] {
+            let result = answered(garbage).await;
+            let is_lost = matches!(result, Err(DirectoryError::Unanswered { .. }));
+            assert!(is_lost, "{garbage:02x?}: {result:?}");
+        }
+    }
+
+    /// Nothing is said about the server by our being many.
+    #[tokio::test]
+    async fn who_waits_for_a_connection_in_vain_finds_the_server_busy() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let binds = Binds::new(&server(&listener, Duration::from_millis(300)), 1).unwrap();
+        let password = Secret::new(b"secret".to_vec());
+        let bind = || binds.bind("uid=alice,dc=test", &password, &[]);
+        let (first, second) = tokio::join!(bind(), bind());
+        assert!(matches!(first, Err(DirectoryError::Unanswered { .. })), "{first:?}");
+        let is_busy =
+            matches!(second, Err(DirectoryError::Busy { .. } | DirectoryError::Unanswered { .. }));
+        assert!(is_busy, "{second:?}");
+    }
+
+    #[tokio::test]
+    async fn nobody_is_bound_without_a_password_or_by_one_that_is_no_text() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let binds = Binds::new(&server(&listener, Duration::from_secs(2)), 1).unwrap();
+        for password in [&b""[..], b"\xff"] {
+            let password = Secret::new(password.to_vec());
+            let result = binds.bind("uid=alice,dc=test", &password, &[]).await.unwrap();
+            assert_eq!(result.code, ResultCode::INVALID_CREDENTIALS);
+        }
+    }
+}

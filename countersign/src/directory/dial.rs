@@ -12,6 +12,7 @@ use rustls::{
 
 use super::{
     DirectoryError,
+    guard::guarded,
     operation::{Failure, failure, succeeded},
 };
 use crate::{
@@ -81,12 +82,16 @@ impl Dialer {
 
     /// SASL EXTERNAL takes who we are from the socket or from our certificate.
     async fn bind(&self, connection: &mut Ldap) -> Result<(), DirectoryError> {
-        let bound = match &self.bind {
-            Some((dn, password)) => connection.simple_bind(dn, password.expose()).await,
-            None => connection.sasl_external_bind().await,
+        let binding = async {
+            match &self.bind {
+                Some((dn, password)) => connection.simple_bind(dn, password.expose()).await,
+                None => connection.sasl_external_bind().await,
+            }
+            .map_err(failure)
         };
+        let bound = guarded(binding).await;
         let who = self.bind.as_ref().map_or("SASL EXTERNAL", |(dn, _)| dn.as_str());
-        match bound.map_err(failure).and_then(succeeded) {
+        match bound.and_then(succeeded) {
             Ok(_) => Ok(()),
             Err(Failure::Lost(cause)) => Err(self.unreachable(cause)),
             Err(Failure::Refused(result)) => {

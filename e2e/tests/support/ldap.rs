@@ -1,8 +1,6 @@
 //! Those who ask a directory: OpenLDAP's programs, and a client that binds on many connections
 //! at once with whatever octets.
 
-#![allow(dead_code, reason = "the tests that use the rest of it come with the parts they judge")]
-
 use std::{
     io::{self, Read, Write},
     net::TcpStream,
@@ -172,11 +170,6 @@ impl<S: Read + Write> Binder<S> {
         self.message += 1;
         self.stream.write_all(&bind_request(self.message, dn, password))?;
         bind_response(&read_message(&mut self.stream)?)
-    }
-
-    /// The connection itself.
-    pub fn into_inner(self) -> S {
-        self.stream
     }
 }
 

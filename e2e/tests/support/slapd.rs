@@ -6,8 +6,6 @@
 //! stands in `config` and `access`, several that replicate in `replicas`, what may answer in
 //! the place of Countersign in `responder`.
 
-#![allow(dead_code, reason = "the tests that use the rest of it come with the parts they judge")]
-
 use std::{
     fs,
     os::unix::net::UnixStream,
@@ -180,11 +178,6 @@ impl Slapd {
     pub fn restart(&mut self) {
         self.stop();
         self.run();
-    }
-
-    /// The process identifier.
-    pub fn id(&self) -> u32 {
-        self.service.as_ref().expect("it runs").id()
     }
 
     /// What it logged so far.

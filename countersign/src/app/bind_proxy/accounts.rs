@@ -66,14 +66,19 @@ impl Accounts {
 /// The account, and the first of its tokens in order of their names: accounts that share a
 /// token share its provider. What has no token to be seen goes by its own name.
 fn entry(found: &Found) -> Option<(String, Arc<str>)> {
+    let account = Dn::parse(&found.dn).ok()?.to_string();
+    Some((account, token_of(found)?))
+}
+
+/// What the provider of an account is chosen by.
+pub(super) fn token_of(found: &Found) -> Option<Arc<str>> {
     let account = Dn::parse(&found.dn)
         .inspect_err(|error| tracing::error!(dn = found.dn, %error, "an account is passed over"))
         .ok()?
         .to_string();
     let tokens = found.tokens.iter().filter_map(|token| Dn::parse(token).ok());
     let token = tokens.map(|token| token.to_string()).min();
-    let token = token.unwrap_or_else(|| account.clone());
-    Some((account, token.into()))
+    Some(token.unwrap_or(account).into())
 }
 
 #[cfg(test)]

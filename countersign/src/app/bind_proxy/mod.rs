@@ -6,6 +6,7 @@
 
 use std::{
     net::IpAddr,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -41,14 +42,27 @@ pub struct ProxiedBind<'a> {
     pub dn: &'a str,
     /// Password, token identifier and OTP.
     pub credentials: &'a Secret<Vec<u8>>,
-    /// The client's address; nothing if it came by a UNIX socket.
-    pub address: Option<IpAddr>,
+    /// Where the client is.
+    pub client: Client,
+}
+
+/// Where a client of slapd is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Client {
+    /// At an address.
+    At(IpAddr),
+    /// On slapd's UNIX socket.
+    Local,
+    /// slapd does not tell.
+    Untold,
 }
 
 /// What becomes of a bind.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Proxied {
-    /// The replica decides about it, by the password alone.
+    /// Binds of this client are none of ours: the replica decides, by the password alone.
+    Exempt,
+    /// The account has no token.
     Declined,
     /// Its token is validated on this machine.
     Here,
@@ -56,6 +70,8 @@ pub enum Proxied {
     Answered(Replied),
     /// Nobody can say anything now.
     Unavailable(&'static str),
+    /// There is too much to do.
+    Busy,
 }
 
 impl BindProxy {
@@ -79,16 +95,39 @@ impl BindProxy {
 
     /// Decides about a bind, or has a provider decide.
     pub async fn bind(&self, bind: &ProxiedBind<'_>) -> Proxied {
-        if !is_proxied(bind.address, &self.settings.never, &self.settings.only) {
-            return Proxied::Declined;
+        // A provider validates for everybody, wherever he is.
+        if self.settings.own.is_none() {
+            match is_proxied(bind.client, &self.settings.never, &self.settings.only) {
+                Some(true) => {}
+                Some(false) => return Proxied::Exempt,
+                None => return Proxied::Unavailable(UNTOLD),
+            }
         }
-        let Ok(dn) = Dn::parse(bind.dn) else { return Proxied::Unavailable(NO_NAME) };
-        match self.accounts.known(&dn) {
-            Known::NotYet => Proxied::Unavailable(NOT_YET),
-            Known::WithoutToken => Proxied::Declined,
-            Known::WithToken(token) if self.is_own(&token) => Proxied::Here,
-            Known::WithToken(token) => self.pass_on(bind, &token).await,
+        match self.token_of(bind.dn).await {
+            Ok(None) if self.settings.own.is_some() => Proxied::Here,
+            Ok(None) => Proxied::Declined,
+            Ok(Some(token)) if self.is_own(&token) => Proxied::Here,
+            Ok(Some(token)) => self.pass_on(bind, &token).await,
+            Err(text) => Proxied::Unavailable(text),
         }
+    }
+
+    /// The token of an account. Who is not among those that were found by the last search is
+    /// looked up: the replica knows other spellings of a name than we do, and who has got a
+    /// token since.
+    async fn token_of(&self, dn: &str) -> Result<Option<Arc<str>>, &'static str> {
+        let name = Dn::parse(dn).map_err(|_| NO_NAME)?;
+        match self.accounts.known(&name) {
+            Known::NotYet => return Err(NOT_YET),
+            Known::WithToken(token) => return Ok(Some(token)),
+            Known::WithoutToken => {}
+        }
+        let read = self.replica.read(dn, &self.settings.filter, &TOKENS).await;
+        let read = read.map_err(|error| {
+            tracing::error!(%error, "an account was not looked up on the replica");
+            NOT_READ
+        })?;
+        Ok(read.as_ref().and_then(|entry| accounts::token_of(&found(entry))))
     }
 
     /// Searches the replica for accounts with tokens, now and then again, until it is stopped.
@@ -126,7 +165,10 @@ impl BindProxy {
             None => self.choice.order(token, Instant::now()),
         };
         for place in order.into_iter().take(only.unwrap_or(usize::MAX)) {
-            let address = bind.address.map(|address| address.to_string()).unwrap_or_default();
+            let address = match bind.client {
+                Client::At(address) => address.to_string(),
+                Client::Local | Client::Untold => String::new(),
+            };
             let provider = &self.providers[place];
             match provider.bind(bind.dn, bind.credentials, &address).await {
                 Ok(replied) => {
@@ -134,6 +176,10 @@ impl BindProxy {
                     return Proxied::Answered(replied);
                 }
                 Err(Unreplied::NotAsked(error)) => self.pass_over(place, &error),
+                Err(Unreplied::Busy(error)) => {
+                    tracing::debug!(%error, "a provider has enough to do");
+                    return Proxied::Busy;
+                }
                 Err(Unreplied::Unanswered(error)) => {
                     tracing::warn!(%error, "a provider was asked and did not answer");
                     return Proxied::Unavailable(UNANSWERED);
@@ -157,14 +203,10 @@ impl BindProxy {
             attributes: &TOKENS,
             limit: 0,
         };
-        let mut found = Vec::new();
-        let each = |entry: Entry| {
-            let tokens = TOKENS.iter().flat_map(|name| entry.texts(name).unwrap_or_default());
-            let tokens = tokens.map(str::to_owned).collect();
-            found.push(Found { dn: entry.dn().to_owned(), tokens });
-        };
+        let mut all = Vec::new();
+        let each = |entry: Entry| all.push(found(&entry));
         self.replica.search_pages(&search, each).await?;
-        Ok(self.accounts.replace(&found, self.settings.minimum)?)
+        Ok(self.accounts.replace(&all, self.settings.minimum)?)
     }
 }
 
@@ -177,11 +219,22 @@ enum Unrefreshed {
     TooFew(#[from] accounts::TooFew),
 }
 
+fn found(entry: &Entry) -> Found {
+    let tokens = TOKENS.iter().flat_map(|name| entry.texts(name).unwrap_or_default());
+    Found { dn: entry.dn().to_owned(), tokens: tokens.map(str::to_owned).collect() }
+}
+
 /// Whether binds of a client are passed on: those of the clients that are named and, if none
-/// is, of all that have an address. A client that is exempt is never one of them.
-fn is_proxied(address: Option<IpAddr>, never: &Peers, only: &Peers) -> bool {
+/// is, of all that have an address. A client that is exempt is never one of them. `None`: it
+/// depends on where the client is, and slapd does not tell.
+fn is_proxied(client: Client, never: &Peers, only: &Peers) -> Option<bool> {
+    let address = match client {
+        Client::At(address) => Some(address),
+        Client::Local => None,
+        Client::Untold => return None,
+    };
     let is_meant = if only.is_empty() { address.is_some() } else { only.contain(address) };
-    is_meant && !never.contain(address)
+    Some(is_meant && !never.contain(address))
 }
 
 /// The attributes that name an account's tokens.
@@ -190,6 +243,9 @@ const TOKENS: [&str; 2] = ["oathHOTPToken", "oathTOTPToken"];
 const RETRY: Duration = Duration::from_secs(5);
 
 const NO_NAME: &str = "the name cannot be read";
+const UNTOLD: &str =
+    "slapd does not tell where its clients are; add `olcDbSocketExtensions: peername`";
+const NOT_READ: &str = "the account could not be looked up on the replica";
 const NOT_YET: &str = "the accounts with tokens are not known yet";
 const UNANSWERED: &str = "the OATH provider did not answer";
 const NOBODY: &str = "no OATH provider can be reached";
@@ -207,23 +263,24 @@ mod tests {
         let local = peers(true, &["127.0.0.1/32", "::1/128"]);
         let nobody = peers(false, &[]);
         let vpn = peers(false, &["10.0.0.0/8"]);
-        let address = |text: &str| Some(text.parse().unwrap());
+        let address = |text: &str| Client::At(text.parse().unwrap());
         let cases = [
             (address("192.0.2.1"), &local, &nobody, true),
             (address("127.0.0.1"), &local, &nobody, false),
             (address("::1"), &local, &nobody, false),
-            (None, &local, &nobody, false),
-            (None, &nobody, &nobody, false),
-            (None, &nobody, &peers(true, &[]), true),
+            (Client::Local, &local, &nobody, false),
+            (Client::Local, &nobody, &nobody, false),
+            (Client::Local, &nobody, &peers(true, &[]), true),
             (address("10.1.2.3"), &local, &vpn, true),
             (address("192.0.2.1"), &local, &vpn, false),
             (address("10.1.2.3"), &vpn, &vpn, false),
             (address("127.0.0.1"), &nobody, &nobody, true),
         ];
+        assert_eq!(is_proxied(Client::Untold, &local, &nobody), None);
         for (address, never, only, expected) in cases {
             assert_eq!(
                 is_proxied(address, never, only),
-                expected,
+                Some(expected),
                 "{address:?} {never:?} {only:?}"
             );
         }

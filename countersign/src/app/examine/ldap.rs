@@ -22,7 +22,7 @@ pub(super) fn examine(config: &Config, findings: &mut Findings) {
         examine_directory(directory, findings);
     }
     if let Some(back_sock) = &config.back_sock {
-        examine_back_sock(back_sock, config, findings);
+        examine_back_sock(back_sock, findings);
     }
     if let Some(proxy) = &config.bind_proxy {
         examine_bind_proxy(proxy, findings);
@@ -72,7 +72,7 @@ fn examine_keys(directory: &DirectorySettings, findings: &mut Findings) {
     }
 }
 
-fn examine_back_sock(back_sock: &BackSockSettings, config: &Config, findings: &mut Findings) {
+fn examine_back_sock(back_sock: &BackSockSettings, findings: &mut Findings) {
     let object = "back-sock";
     let accounts: Vec<_> = back_sock.accounts.iter().map(ToString::to_string).collect();
     findings.good(
@@ -90,16 +90,11 @@ fn examine_back_sock(back_sock: &BackSockSettings, config: &Config, findings: &m
         WithoutToken::Refuse => "are refused",
     };
     findings.good(object, format!("accounts without a token {without}"));
-    if back_sock.password == PasswordBy::Check
-        && config.directory.is_none()
-        && config.bind_proxy.is_none()
-    {
-        findings.warning(
-            object,
-            "nobody checks a static password: the embedded store has none, so the OTP with its PIN is all",
-            "set back-sock.password = \"directory\" and hand-back-url to have slapd check it, or add [directory]",
-        );
-    }
+    let password = match back_sock.password {
+        PasswordBy::Check => "by its hash in the directory",
+        PasswordBy::Directory => "by slapd, which is asked with the password alone",
+    };
+    findings.good(object, format!("the static password is checked {password}"));
     examine_socket_users(&back_sock.socket.path, &back_sock.socket.users, findings);
 }
 
@@ -163,10 +158,12 @@ mod tests {
         "[back-sock]\nsocket = \"x\"\nsuffixes = [\"dc=x\"]\naccounts = [\"ou=a,dc=x\"]\n";
 
     #[test]
-    fn a_back_sock_that_checks_no_password_is_a_warning() {
-        let found = found(BACK_SOCK);
+    fn a_back_sock_says_whom_it_answers_and_who_checks_passwords() {
+        let own =
+            "password = \"directory\"\nhand-back-url = \"ldapi:///l\"\nlogin-attribute = \"uid\"\n";
+        let found = found(&format!("{BACK_SOCK}{own}"));
         has(&found, Grade::Good, "back-sock", "ou=a,dc=x");
-        has(&found, Grade::Warning, "back-sock", "nobody checks a static password");
+        has(&found, Grade::Good, "back-sock", "by slapd");
         has(&found, Grade::Warning, "back-sock.socket-users", "only root");
     }
 

@@ -124,7 +124,10 @@ impl Options {
     ) -> anyhow::Result<Plan> {
         let survey = Survey::read(directory, settings).await?;
         let now = SystemClock.now();
-        Ok(plan(&survey, &Site { task, mapping: &settings.mapping, keys, now })?)
+        Ok(plan(
+            &survey,
+            &Site { task, mapping: &settings.mapping, keys, now, token_base: &settings.token_base },
+        )?)
     }
 
     /// Whoever names another server or another name does not act as the daemon.
@@ -196,7 +199,12 @@ fn summary(plan: &Plan, applied: bool) -> String {
             "Entries that would change: {count}; secrets are encrypted to {}. Nothing was changed: --apply does it.",
             plan.key
         ),
-        (true, count) => writeln!(text, "Entries that were changed: {done} of {count}."),
+        (true, count) if done == count => writeln!(text, "Entries that were changed: {count}."),
+        (true, count) => writeln!(
+            text,
+            "Entries that were changed: {done} of {count}. ERROR: {} were not; run this again when the cause is gone.",
+            plan.not_done()
+        ),
     };
     let is_over = applied && done == plan.to_change();
     if let (Task::SlapoOtp, true) = (plan.task, is_over) {

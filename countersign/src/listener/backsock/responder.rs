@@ -1,6 +1,6 @@
 //! Who knows the answers: the validator of this machine, a provider, or slapd itself.
 
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
 use countersign_core::{
     domain::{id::CorrelationId, parameters::Wording},
@@ -13,7 +13,7 @@ use crate::{
     app::{
         Asked,
         bind::{self, Accepted, Binder, Bound},
-        bind_proxy::{BindProxy, Proxied, ProxiedBind},
+        bind_proxy::{BindProxy, Client, Proxied, ProxiedBind},
         hand_back::{HandBack, Own},
     },
     clock::Clock,
@@ -39,10 +39,12 @@ impl Handler for Responder {
     async fn bind(&self, bind: Bind) -> Answer {
         if let Some(proxy) = &self.proxy {
             let (dn, credentials) = (&*bind.dn, &bind.credentials);
-            let asked = ProxiedBind { dn, credentials, address: address(&bind.origin) };
+            let asked = ProxiedBind { dn, credentials, client: client(&bind.origin) };
             match proxy.bind(&asked).await {
                 Proxied::Here => {}
-                Proxied::Declined => return Answer::Continue,
+                Proxied::Exempt => return Answer::Continue,
+                Proxied::Declined => return self.declined(),
+                Proxied::Busy => return Answer::of(ResultCode::BUSY),
                 Proxied::Answered(replied) if replied.code == 0 => return Answer::SUCCESS,
                 Proxied::Answered(replied) => return refusal(replied.code, Some(replied.text)),
                 Proxied::Unavailable(text) => {
@@ -94,11 +96,16 @@ impl Responder {
             Bound::Rejected(Wording { code, message }) => {
                 refusal(code.unwrap_or(ResultCode::INVALID_CREDENTIALS.0), message)
             }
-            Bound::Declined => match self.without_token {
-                WithoutToken::Continue => Answer::Continue,
-                WithoutToken::Refuse => Answer::of(ResultCode::INVALID_CREDENTIALS),
-            },
+            Bound::Declined => self.declined(),
             Bound::Unavailable => Answer::of(ResultCode::UNAVAILABLE),
+        }
+    }
+
+    /// The account has no token.
+    fn declined(&self) -> Answer {
+        match self.without_token {
+            WithoutToken::Continue => Answer::Continue,
+            WithoutToken::Refuse => Answer::of(ResultCode::INVALID_CREDENTIALS),
         }
     }
 
@@ -139,10 +146,11 @@ fn refusal(code: u32, text: Option<String>) -> Answer {
 }
 
 /// Where the client of slapd is.
-fn address(origin: &Origin) -> Option<IpAddr> {
+fn client(origin: &Origin) -> Client {
     match &origin.peer {
-        Some(Peer::Ip(address)) => Some(address.ip().to_canonical()),
-        Some(Peer::Path(_)) | None => None,
+        Some(Peer::Ip(address)) => Client::At(address.ip().to_canonical()),
+        Some(Peer::Path(_)) => Client::Local,
+        None => Client::Untold,
     }
 }
 

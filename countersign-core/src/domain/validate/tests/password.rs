@@ -174,11 +174,13 @@ fn attempt(terms: Terms) -> Attempt {
 #[test]
 fn an_account_without_tokens_is_declined_only_where_somebody_else_decides() {
     let mut desk = desk([]);
-    desk.subject.account.disabled = true;
     let declined = says(&mut desk, &[PASSWORD], declining());
     assert_eq!(declined, (Outcome::Declined, Reason::NoToken));
     let refused = says(&mut desk, &[PASSWORD], Terms::default());
-    assert_eq!(refused, (Outcome::Rejected, Reason::AccountDisabled));
+    assert_eq!(refused, (Outcome::Rejected, Reason::NoToken));
+    desk.subject.account.disabled = true;
+    let refused = says(&mut desk, &[PASSWORD], declining());
+    assert_eq!(refused, (Outcome::Rejected, Reason::AccountDisabled), "who is switched off is out");
 }
 
 #[test]

@@ -180,7 +180,9 @@ fn names_of_entries_are_literal_in_the_pattern() {
     let one = text.replace("tokens = [\"cn=otp,dc=example,dc=test\"]", "");
     let one = one.split("[directory]").collect::<Vec<_>>();
     let back_sock = one[1].split("[back-sock]").nth(1).unwrap();
-    let alone = format!("{}[back-sock]{back_sock}", one[0]);
+    let by_slapd =
+        "password = \"directory\"\nhand-back-url = \"ldapi:///l\"\nlogin-attribute = \"uid\"";
+    let alone = format!("{}[back-sock]\n{by_slapd}{back_sock}", one[0]);
     let overlay = text_of(&write(&wanted(&alone, options())), Name::Overlay);
     assert!(overlay.contains("olcOvSocketDNpat: ^uid=["), "{overlay}");
 }

@@ -6,16 +6,16 @@ use crate::directory::{Directory, DirectoryError, ResultCode};
 /// Carries a plan out, and writes into it what became of each entry. `progress` gets how many
 /// entries are done, of how many.
 ///
-/// Where the directory does not answer, it ends: the entries after that have no outcome.
+/// Where the directory does not answer, or we may not write, it ends: the entries after that have no outcome.
 pub async fn apply(directory: &Directory, plan: &mut Plan, mut progress: impl FnMut(usize, usize)) {
     let all = plan.to_change();
     let entries = plan.entries.iter_mut().filter(|entry| !entry.changes.is_empty());
     for (number, entry) in entries.enumerate() {
         let outcome = change(directory, entry).await;
-        let is_lost = matches!(outcome, Outcome::Unknown(_));
+        let is_over = matches!(outcome, Outcome::Unknown(_) | Outcome::NoRight(_));
         entry.outcome = Some(outcome);
         progress(number + 1, all);
-        if is_lost {
+        if is_over {
             return;
         }
     }
@@ -43,6 +43,7 @@ fn outcome_of(error: &DirectoryError) -> Outcome {
             | ResultCode::ATTRIBUTE_OR_VALUE_EXISTS
             | ResultCode::CONSTRAINT_VIOLATION
             | ResultCode::NO_SUCH_OBJECT => Outcome::ChangedMeanwhile,
+            ResultCode::INSUFFICIENT_ACCESS_RIGHTS => Outcome::NoRight(error.to_string()),
             _ => Outcome::Refused(error.to_string()),
         },
         DirectoryError::Settings { .. }
@@ -66,7 +67,8 @@ mod tests {
         for code in [16, 20, 32] {
             assert_eq!(outcome_of(&refused(code)), Outcome::ChangedMeanwhile);
         }
-        assert!(matches!(outcome_of(&refused(50)), Outcome::Refused(why) if why.contains("cn=t")));
+        assert!(matches!(outcome_of(&refused(50)), Outcome::NoRight(why) if why.contains("cn=t")));
+        assert!(matches!(outcome_of(&refused(53)), Outcome::Refused(why) if why.contains("cn=t")));
         let lost =
             DirectoryError::Unanswered { server: "ldapi:///".into(), cause: "closed".into() };
         assert!(matches!(outcome_of(&lost), Outcome::Unknown(_)));

@@ -137,6 +137,8 @@ pub enum Outcome {
     ChangedMeanwhile,
     /// None was made, and why.
     Refused(String),
+    /// None was made: whoever asks may not write.
+    NoRight(String),
     /// They were made or not: the directory did not answer.
     Unknown(String),
 }
@@ -153,6 +155,13 @@ impl Plan {
     pub fn count(&self, severity: Severity) -> usize {
         let findings = self.entries.iter().flat_map(|entry| &entry.findings);
         findings.filter(|finding| finding.severity == severity).count()
+    }
+
+    /// How many entries were to change and did not.
+    #[must_use]
+    pub fn not_done(&self) -> usize {
+        let done = |entry: &&EntryPlan| entry.outcome == Some(Outcome::Done);
+        self.to_change() - self.entries.iter().filter(done).count()
     }
 
     /// Whether something is wrong that keeps somebody from logging on, or was not done.
@@ -250,6 +259,10 @@ impl fmt::Display for Outcome {
                 f.write_str("not done: the entry was changed meanwhile; run this again")
             }
             Self::Refused(why) => write!(f, "not done: {why}"),
+            Self::NoRight(why) => write!(
+                f,
+                "not done: {why}; name somebody who may write, by --bind-dn and --bind-password-file, or by --url ldapi:/// as a user whom slapd maps to an administrator"
+            ),
             Self::Unknown(why) => write!(f, "done or not: {why}; run this again"),
         }
     }

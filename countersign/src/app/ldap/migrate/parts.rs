@@ -1,6 +1,7 @@
 //! Accounts and parameters: nothing of them changes, though much can be wrong.
 
 use countersign_core::{
+    domain::dn::Dn,
     jose::jwk::PublicJwk,
     ldap::{
         account::{self, TokenReference},
@@ -83,10 +84,27 @@ pub(super) fn account(entry: &Entry, survey: &Survey, site: &Site<'_>) -> EntryP
         }
     };
     for token in &read.tokens {
+        place(token, entry.dn(), site, &mut plan);
         reference(token, read.person.as_deref(), survey, site, &mut plan);
     }
     passwords(entry.values(attribute::USER_PASSWORD), &mut plan);
     plan
+}
+
+/// Whether the token stands where the rights of the validator are meant for.
+fn place(token: &TokenReference, account: &str, site: &Site<'_>, plan: &mut EntryPlan) {
+    let (attribute, dn, base) = (token.method.token_attribute(), &token.dn, site.token_base);
+    if key(dn) == key(account) {
+        plan.error(format!(
+            "it is its own token, and access rules keep accounts and tokens apart; give the token an entry of its own below {base:?}, and let {attribute} lead there"
+        ));
+    } else if let (Ok(name), Ok(within)) = (Dn::parse(dn), Dn::parse(base))
+        && !name.is_within(&within)
+    {
+        plan.error(format!(
+            "{attribute} leads to {dn:?}, which is not below directory.token.base {base:?}; correct that, or move the token"
+        ));
+    }
 }
 
 /// Whether the token is there, is one of its kind, and is the same person's.

@@ -18,6 +18,8 @@ pub struct Site<'a> {
     pub keys: &'a SiteKeys,
     /// The time.
     pub now: UnixTime,
+    /// Below which tokens are.
+    pub token_base: &'a str,
 }
 
 /// There is no key that secrets could be encrypted to.

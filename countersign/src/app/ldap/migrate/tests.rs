@@ -26,6 +26,7 @@ const SEED: &[u8] = b"12345678901234567890";
 const OLD: &str = "oathldap_primary_key_202501010000";
 const NEW: &str = "oathldap_primary_key_202601010000";
 const TOKEN: &str = "serialNumber=1,cn=otp,dc=example,dc=test";
+const BASE: &str = "cn=otp,dc=example,dc=test";
 const ALICE: &str = "uid=alice,ou=accounts,dc=example,dc=test";
 const PARAMETERS: &str = "cn=hotp,cn=otp,dc=example,dc=test";
 
@@ -262,6 +263,12 @@ fn what_is_wrong_with_accounts_is_said() {
             "{SASL} cannot be checked here",
         ),
         (Entry::new(ALICE).with("oathHOTPToken", TOKEN), Severity::Error, "entryUUID is missing"),
+        (account(ALICE), Severity::Error, "it is its own token"),
+        (
+            account("serialNumber=1,ou=elsewhere,dc=example,dc=test"),
+            Severity::Error,
+            "is not below directory.token.base",
+        ),
     ];
     for (account, severity, text) in cases {
         rig.account(account);
@@ -306,7 +313,13 @@ fn what_is_wrong_with_parameters_is_said() {
 fn without_a_key_there_is_no_plan() {
     let rig = Rig::new();
     let keys = SiteKeys::load::<&Path>(&[]).unwrap();
-    let site = Site { task: Task::SlapoOtp, mapping: &rig.mapping, keys: &keys, now: UnixTime(0) };
+    let site = Site {
+        task: Task::SlapoOtp,
+        mapping: &rig.mapping,
+        keys: &keys,
+        now: UnixTime(0),
+        token_base: BASE,
+    };
     assert_eq!(plan(&rig.survey, &site).unwrap_err(), NoKey);
 }
 
@@ -366,7 +379,11 @@ impl Rig {
     fn plan(&self, task: Task) -> Plan {
         let now = time::read("20261124115633Z").unwrap();
         let keys = self.keys();
-        plan(&self.survey, &Site { task, mapping: &self.mapping, keys: &keys, now }).unwrap()
+        plan(
+            &self.survey,
+            &Site { task, mapping: &self.mapping, keys: &keys, now, token_base: BASE },
+        )
+        .unwrap()
     }
 }
 
