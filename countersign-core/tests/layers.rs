@@ -69,7 +69,7 @@ const ARROWS: [(&str, &[&str]); 7] = [
 const EXCEPTIONS: [(&str, &str); 2] =
     [("pki/request.rs", "domain::account"), ("pki/request.rs", "domain::id")];
 
-const DEPENDENCIES: [&str; 16] = [
+const DEPENDENCIES: [&str; 17] = [
     "cms",
     "const-oid",
     "data-encoding",
@@ -84,6 +84,7 @@ const DEPENDENCIES: [&str; 16] = [
     "spki",
     "subtle",
     "thiserror",
+    "unicode-normalization",
     "x509-cert",
     "zeroize",
 ];

@@ -151,8 +151,6 @@ impl ResultCode {
     pub const ATTRIBUTE_OR_VALUE_EXISTS: u32 = 20;
     /// There is no such entry, or we must not know of it.
     pub const NO_SUCH_OBJECT: u32 = 32;
-    /// The name is none.
-    pub const INVALID_DN_SYNTAX: u32 = 34;
     /// Whoever asks may not do this.
     pub const INSUFFICIENT_ACCESS_RIGHTS: u32 = 50;
     /// The credentials are wrong.
@@ -424,7 +422,7 @@ impl Directory {
 }
 
 fn is_nowhere(error: &DirectoryError) -> bool {
-    matches!(error.code(), Some(ResultCode::NO_SUCH_OBJECT | ResultCode::INVALID_DN_SYNTAX))
+    error.code() == Some(ResultCode::NO_SUCH_OBJECT)
 }
 
 const UNPOISONED: &str = "nobody panics with this lock";

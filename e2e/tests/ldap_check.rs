@@ -1,7 +1,7 @@
 //! `countersign ldap check` with a real slapd: what is whole, what is wrong, and what is tried.
 
 use crate::support::{
-    directory::{Entry, Kind, SUFFIX, Seed, User, service_dn},
+    directory::{ACCOUNTS, Entry, Kind, SUFFIX, Seed, User, service_dn},
     ldap_stage::LdapStage,
     process::run,
     slapd::{ADMIN, Setup, access},
@@ -32,6 +32,7 @@ fn a_whole_set_up_is_good_and_a_bind_is_foretold() {
     says(&said, "ok", &["directory ldapi", &service_dn("validator")]);
     says(&said, "ok", &["schema", "OATH-LDAP is there"]);
     says(&said, "ok", &["overlay sock", "slapd asks through"]);
+    says(&said, "ok", &["access to accounts", "we see which tokens"]);
     says(&said, "ok", &["access to counters", "we may move them"]);
     says(&said, "ok", &["access to passwords", "slapd checks no password"]);
     says(&said, "ok", &["directory.keys", "oathldap_primary_key_202601010000"]);
@@ -66,6 +67,27 @@ fn rules_that_let_too_much_or_too_little_happen_are_found() {
     let (_, said) = check(&stage, &["alice"]);
     says(&said, "ERROR", &["accounts", "no userPassword can be seen"]);
     says(&said, "ERROR", &["bind alice", "no userPassword"]);
+}
+
+#[test]
+fn accounts_and_tokens_of_theirs_that_we_may_not_read_are_found() {
+    let alice = User::hotp("alice");
+    let hidden = |rule: String| {
+        let access = vec![
+            "to attrs=userPassword by anonymous auth".to_owned(),
+            rule,
+            "to * by users read by anonymous auth".to_owned(),
+        ];
+        LdapStage::with(&[&alice], Setup { access: Some(access), ..Setup::default() }, "")
+    };
+    let stage = hidden("to attrs=oathHOTPToken,oathTOTPToken by anonymous auth".to_owned());
+    let (code, said) = check(&stage, &[]);
+    says(&said, "warning", &["access to accounts", "oathHOTPToken", &alice.dn()]);
+    says(&said, "ERROR", &["entries", "no account that has a token"]);
+    assert_eq!(code, Some(1), "{said}");
+    let stage = hidden(format!("to dn.subtree=\"{ACCOUNTS}\" by anonymous auth"));
+    let (_, said) = check(&stage, &[]);
+    says(&said, "ERROR", &["access to accounts", ACCOUNTS, "code 52"]);
 }
 
 #[test]

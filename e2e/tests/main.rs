@@ -30,6 +30,7 @@ mod ldap_hand_back;
 mod ldap_holder;
 mod ldap_isolated;
 mod ldap_migrate;
+mod ldap_names;
 mod ldap_password_policy;
 mod ldap_passwords;
 mod ldap_proxy;

@@ -38,6 +38,10 @@ pub struct BindRules {
     pub password: PasswordRule,
     /// Whether the directory decides about accounts without a token.
     pub may_decline: bool,
+    /// Whether the store finds an account by every name that the directory finds it by, because
+    /// the store [is that directory](crate::store::Store::compares_names). If not, nobody knows
+    /// whose name it is that has letters which directories compare in many ways.
+    pub store_compares_names: bool,
     /// The attribute of the RDN whose value is the login name, if no account has the DN.
     pub login_attribute: Option<String>,
 }
@@ -159,9 +163,8 @@ impl Binder {
     }
 
     async fn decide(&self, bind: Bind, terms: Terms, asked: &Asked) -> Bound {
-        let login = match self.login(&bind.name).await {
-            Ok(Some(login)) => login,
-            Ok(None) if terms.may_decline => return Bound::Declined,
+        let (login, may_decline) = match self.looked_up(&bind.name, &terms).await {
+            Ok(Some(found)) => found,
             Ok(None) => return Bound::Rejected(Wording::default()),
             Err(error) => {
                 self.authenticator.complain(STORE_FAILED, &error);
@@ -175,7 +178,7 @@ impl Binder {
             listener: self.listener,
             peer: asked.peer.clone(),
             at: asked.at,
-            terms: Terms { origin: bind.origin, ..terms },
+            terms: Terms { origin: bind.origin, may_decline, ..terms },
         };
         match attempt.terms.password {
             PasswordRule::Elsewhere => {
@@ -198,6 +201,20 @@ impl Binder {
         }
     }
 
+    /// The name that an account is looked up by, and whether the directory may decide: it must
+    /// not if it could take the name of nobody here for that of an account with a token.
+    async fn looked_up(
+        &self,
+        name: &str,
+        terms: &Terms,
+    ) -> Result<Option<(LoginName, bool)>, StoreError> {
+        let Some(login) = self.login(name).await? else { return Ok(None) };
+        let is_certain = self.rules.store_compares_names || is_plain(name);
+        let may_decline = terms.may_decline
+            && (is_certain || self.authenticator.account(&login).await?.is_some());
+        Ok(Some((login, may_decline)))
+    }
+
     /// The name that an account is looked up by; none if no account can have it.
     async fn login(&self, name: &str) -> Result<Option<LoginName>, StoreError> {
         let Ok(login) = LoginName::of_dn(name) else { return Ok(LoginName::parse(name).ok()) };
@@ -215,6 +232,11 @@ impl Binder {
 fn local_part(name: &str) -> &str {
     let name = name.split_once('\\').map_or(name, |(_, local)| local);
     name.rsplit_once('@').map_or(name, |(local, _)| local)
+}
+
+/// Of names that are none of entries, directories have their own kinds.
+fn is_plain(name: &str) -> bool {
+    Dn::parse(name).map_or(true, |dn| dn.is_plain())
 }
 
 fn bound(answer: Answer, pending: Option<Pending>) -> Bound {

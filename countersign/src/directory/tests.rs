@@ -196,7 +196,8 @@ async fn a_refusal_says_what_was_refused_and_costs_no_connection() {
     assert_eq!(error.code(), Some(50));
     assert!(error.to_string().ends_with("refused to modify \"cn=a\": result code 50"), "{error}");
     assert_eq!(ask(&directory).await, Ok(None), "no such entry is none found");
-    assert_eq!(ask(&directory).await, Ok(None), "nor is a name that is none");
+    let error = ask(&directory).await.unwrap_err().to_string();
+    assert!(error.ends_with("result code 34"), "a name that is none is not nobody: {error}");
     assert_eq!(fake.connections(), 1);
     assert_eq!(directory.fault(), None);
 }

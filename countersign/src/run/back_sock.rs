@@ -52,6 +52,7 @@ fn binder(settings: &BackSockSettings, shared: &Shared) -> Binder {
             PasswordBy::Directory => PasswordRule::Elsewhere,
         },
         may_decline: settings.without_token == WithoutToken::Continue,
+        store_compares_names: shared.store.compares_names(),
         login_attribute: settings.login_attribute.clone(),
     };
     Binder::new(shared.authenticator.clone(), ListenerKind::BackSock, rules)

@@ -33,6 +33,8 @@ pub(super) fn start(
     let rules = BindRules {
         password: PasswordRule::Elsewhere,
         may_decline: settings.without_token == WithoutToken::Pass,
+        // The directory behind the proxy need not be the one that is the store.
+        store_compares_names: false,
         login_attribute: settings.login_attribute,
     };
     let binder = Binder::new(shared.authenticator.clone(), ListenerKind::Ldap, rules);

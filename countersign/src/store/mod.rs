@@ -46,6 +46,12 @@ pub trait Store: Send + Sync + 'static {
     /// The account of this name with its failures, tokens and counters; tokens in order of their ids.
     fn find(&self, key: &LoginKey) -> Answer<'_, Option<Subject<SealedSecret>>>;
 
+    /// Whether distinguished names are compared by the directory itself: then an account is found
+    /// by each name that the directory takes for its own, not only by those that we take for it.
+    fn compares_names(&self) -> bool {
+        false
+    }
+
     /// Moves counters: all of them if every `from` still holds, or none.
     ///
     /// A counter that is not there never holds. A move may be seen by

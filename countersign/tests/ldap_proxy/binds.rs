@@ -173,6 +173,19 @@ async fn an_account_without_a_token_binds_by_its_password() {
 
 /// Active Directory says `u:DOMAIN\\name` of everybody, and the site may have said no domain.
 #[tokio::test]
+async fn an_unknown_name_that_directories_compare_in_many_ways_does_not_pass() {
+    let proxy = Proxy::start(Setup::default()).await;
+    let names = ["uid=ａlice", "uid=alíce", r"uid=al\c4\b1ce", "telephoneNumber=1", "uid=al\tice"];
+    for name in names {
+        let mut client = proxy.client().await;
+        client.send(&bind(1, &format!("{name},dc=example,dc=test"), "secret")).await;
+        assert_eq!(client.bound(1).await, INVALID, "{name}");
+    }
+    let expected = [vec![Reason::WrongPasscode], vec![Reason::UnknownAccount; 4]].concat();
+    assert_eq!(proxy.reasons(), expected, "the first is alice");
+}
+
+#[tokio::test]
 async fn another_name_of_an_account_with_a_token_does_not_lead_around_it() {
     let proxy = Proxy::start(Setup::default()).await;
     for identity in [

@@ -120,6 +120,7 @@ impl Proxy {
         let rules = BindRules {
             password: PasswordRule::Elsewhere,
             may_decline: setup.without_token == WithoutToken::Pass,
+            store_compares_names: false,
             login_attribute: None,
         };
         let authenticator = authenticator(directory.path(), audit.clone()).await;

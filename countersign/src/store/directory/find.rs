@@ -36,13 +36,19 @@ pub(super) struct Found {
     pub(super) seen: Option<SeenToken>,
 }
 
+/// The name of an entry, to compare it and to ask for it.
+struct Named<'a> {
+    dn: Dn,
+    given: &'a str,
+}
+
 impl DirectoryStore {
     pub(super) async fn subject(
         &self,
         key: &LoginKey,
     ) -> Result<Option<Subject<SealedSecret>>, StoreError> {
         if let Some(dn) = key.dn() {
-            return self.subject_at(&dn).await;
+            return self.subject_at(&Named { dn, given: key.as_given() }).await;
         }
         let Some(entry) = self.account_called(key.as_str()).await? else { return Ok(None) };
         let subject = self.subject_of(&entry, Some(key.as_str())).await?;
@@ -55,15 +61,19 @@ impl DirectoryStore {
     /// The subject of this name: an account, a token, or an entry that has a token although it is
     /// no account here. Who asks takes "nobody" for "no second factor", so that one must not be
     /// nobody: it is an account that is switched off.
-    async fn subject_at(&self, dn: &Dn) -> Result<Option<Subject<SealedSecret>>, StoreError> {
-        if let Some(entry) = self.account_at(dn, &self.places.accounts, None).await? {
+    async fn subject_at(
+        &self,
+        name: &Named<'_>,
+    ) -> Result<Option<Subject<SealedSecret>>, StoreError> {
+        if let Some(entry) = self.account_at(name, &self.places.accounts, None).await? {
             return self.subject_of(&entry, None).await.map(Some);
         }
-        if let Some(token) = self.token_alone(dn).await? {
+        if let Some(token) = self.token_alone(name).await? {
             return Ok(Some(token));
         }
         let has_token = token::reference_filter();
-        let Some(entry) = self.account_at(dn, &self.places.base, Some(&has_token)).await? else {
+        let Some(entry) = self.account_at(name, &self.places.base, Some(&has_token)).await? else {
+            self.must_see_accounts(name).await?;
             return Ok(None);
         };
         let mut subject = self.subject_of(&entry, None).await?;
@@ -71,25 +81,46 @@ impl DirectoryStore {
         Ok(Some(subject))
     }
 
+    /// That an account was not found means nothing to somebody who may not read accounts.
+    async fn must_see_accounts(&self, name: &Named<'_>) -> Result<(), StoreError> {
+        let base = &self.places.accounts;
+        if !is_below(&name.dn, base) || self.sees(base).await? {
+            return Ok(());
+        }
+        let cause = format!(
+            "it is not there, or {} gives us no right to read it, so who is not found may have a \
+             token; let access rules give read on the base of the accounts, on all accounts, and on \
+             their oathHOTPToken and oathTOTPToken: countersign ldap check",
+            self.directory.name()
+        );
+        Err(StoreError::Unusable { object: format!("base of accounts {base}"), cause })
+    }
+
+    async fn sees(&self, base: &str) -> Result<bool, StoreError> {
+        let now = self.clock.now();
+        if let Some(known) = self.sees_accounts.recall(&(), now) {
+            return Ok(known);
+        }
+        let is = format!("({}=*)", attribute::OBJECT_CLASS);
+        let sees = self.directory.read(base, &is, &[attribute::OBJECT_CLASS]).await?.is_some();
+        self.sees_accounts.put((), sees, now);
+        Ok(sees)
+    }
+
     /// The entry of this name, if it is below a base and an account, or what else it shall be.
+    /// The directory is asked for the name as it was given: it may fold less than we do.
     async fn account_at(
         &self,
-        dn: &Dn,
+        name: &Named<'_>,
         base: &str,
         is: Option<&str>,
     ) -> Result<Option<Entry>, StoreError> {
-        if !is_below(dn, base) {
+        if !is_below(&name.dn, base) {
             return Ok(None);
         }
         let mapping = &self.mapping.account;
         let (is, attributes) = (is.unwrap_or(&mapping.filter), account::attributes(mapping));
-        let found = self.directory.read(dn.as_str(), is, &attributes).await?;
-        match with_final_sigmas(dn.as_str()) {
-            Some(other) if found.is_none() => {
-                Ok(self.directory.read(&other, is, &attributes).await?)
-            }
-            Some(_) | None => Ok(found),
-        }
+        Ok(self.directory.read(name.given, is, &attributes).await?)
     }
 
     /// The account with this login name. That there are two is an error, for nobody could say
@@ -296,12 +327,15 @@ impl DirectoryStore {
 
     /// A token by its own name, for whoever asks about the token and not about an account. It
     /// stands for an account of its own, without a password.
-    async fn token_alone(&self, dn: &Dn) -> Result<Option<Subject<SealedSecret>>, StoreError> {
-        if !is_below(dn, &self.places.tokens) {
+    async fn token_alone(
+        &self,
+        name: &Named<'_>,
+    ) -> Result<Option<Subject<SealedSecret>>, StoreError> {
+        if !is_below(&name.dn, &self.places.tokens) {
             return Ok(None);
         }
         for method in Method::ALL {
-            let Some(entry) = self.token_at(dn.as_str(), method).await? else { continue };
+            let Some(entry) = self.token_at(name.given, method).await? else { continue };
             let token = token::read(&entry, method, &self.mapping.token)?;
             if token.secret.is_none() {
                 // It binds by its enrolment password, which the directory checks.
@@ -326,20 +360,6 @@ fn nothing(reference: &TokenReference, account: AccountId) -> Holding<SealedSecr
         secret: None,
         parameters: Parameters::default(),
     }
-}
-
-/// A name with final sigmas where Greek has them, if it has a sigma at all. Names are compared
-/// here with one form of the letter, which directories take for two.
-fn with_final_sigmas(text: &str) -> Option<String> {
-    text.contains('σ').then(|| {
-        let mut letters = text.chars().peekable();
-        let mut out = String::with_capacity(text.len());
-        while let Some(letter) = letters.next() {
-            let is_last = letters.peek().is_none_or(|next| !next.is_alphabetic());
-            out.push(if letter == 'σ' && is_last { 'ς' } else { letter });
-        }
-        out
-    })
 }
 
 fn is_below(dn: &Dn, base: &str) -> bool {

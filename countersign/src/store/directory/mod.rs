@@ -62,6 +62,8 @@ pub struct DirectoryStore {
     clock: Arc<dyn Clock>,
     parameters: ForAWhile<(String, Method), Arc<ParametersEntry>>,
     persons: ForAWhile<String, Option<PersonId>>,
+    /// Whether we may read the base of the accounts.
+    sees_accounts: ForAWhile<(), bool>,
     tokens: Remembered<(TokenId, TokenCounter), SeenToken>,
     failures: Remembered<(AccountId, FailureCounter), Option<SeenToken>>,
     probing: Arc<AtomicBool>,
@@ -114,6 +116,7 @@ impl DirectoryStore {
             clock,
             parameters: ForAWhile::new(PARAMETERS_REMEMBERED, seconds),
             persons: ForAWhile::new(PERSONS_REMEMBERED, seconds),
+            sees_accounts: ForAWhile::new(2, RIGHTS_REMEMBERED),
             tokens: Remembered::new(DECISIONS_REMEMBERED),
             failures: Remembered::new(DECISIONS_REMEMBERED),
             probing: Arc::default(),
@@ -156,6 +159,10 @@ impl Store for DirectoryStore {
     fn find(&self, key: &LoginKey) -> Answer<'_, Option<Subject<SealedSecret>>> {
         let key = key.clone();
         Box::pin(async move { self.subject(&key).await })
+    }
+
+    fn compares_names(&self) -> bool {
+        true
     }
 
     fn commit(&self, change: Change) -> Answer<'_, Committed> {
@@ -253,6 +260,8 @@ impl From<EntryError> for StoreError {
     }
 }
 
+/// Seconds.
+const RIGHTS_REMEMBERED: u64 = 10;
 const PARAMETERS_REMEMBERED: usize = 1_024;
 const PERSONS_REMEMBERED: usize = 16_384;
 /// Decisions under way and those made lately, about 500 octets each.

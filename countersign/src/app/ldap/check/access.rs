@@ -3,14 +3,22 @@
 
 use std::path::PathBuf;
 
-use countersign_core::ldap::counter::Modification;
+use countersign_core::ldap::{
+    counter::Modification,
+    entry::Entry,
+    filter,
+    schema::{Method, attribute},
+};
 
-use super::population::Population;
+use super::{
+    PRESENT, all,
+    population::{Population, examples},
+};
 use crate::{
     app::examine::Findings,
     client::slapd::{self, Access},
-    config::{Config, back_sock::PasswordBy},
-    directory::{Directory, ResultCode},
+    config::{Config, back_sock::PasswordBy, directory::DirectorySettings},
+    directory::{Directory, DirectoryError, ResultCode},
 };
 
 /// `slapacl` of the slapd on this machine.
@@ -26,8 +34,53 @@ pub(super) async fn examine(
     population: &Population,
     findings: &mut Findings,
 ) {
+    if let Some(settings) = &config.directory
+        && let Err(error) = accounts(directory, settings, findings).await
+    {
+        findings.error(ACCOUNTS, error.to_string(), RIGHTS);
+    }
     counter(directory, population, findings).await;
     safety_net(slapacl, config, population, findings).await;
+}
+
+/// What we may not read is not there for us: an account without a token is let in by its
+/// password alone.
+async fn accounts(
+    directory: &Directory,
+    settings: &DirectorySettings,
+    findings: &mut Findings,
+) -> Result<(), DirectoryError> {
+    let base = &settings.account_base;
+    if directory.read(base, PRESENT, &[attribute::OBJECT_CLASS]).await?.is_none() {
+        let finding = format!(
+            "{base} is not there, or we may not read it: an account that we do not find could \
+             have a token, so its binds end with code 52"
+        );
+        findings.error(ACCOUNTS, finding, RIGHTS);
+        return Ok(());
+    }
+    let is_user = |method: Method| filter::equals(attribute::OBJECT_CLASS, method.user_class());
+    let users = filter::any(&Method::ALL.map(is_user));
+    let attributes = [attribute::OBJECT_CLASS, attribute::HOTP_TOKEN, attribute::TOTP_TOKEN];
+    let users = all(directory, base, &users, &attributes).await?;
+    let without: Vec<_> =
+        users.iter().filter(|user| !has_token(user)).map(|user| user.dn().to_owned()).collect();
+    if !without.is_empty() {
+        let finding = format!(
+            "accounts made for tokens have none, or we may not read oathHOTPToken and \
+             oathTOTPToken of theirs, and then their password alone lets them in: {}",
+            examples(&without)
+        );
+        findings.warning(ACCOUNTS, finding, RIGHTS);
+    } else if !users.is_empty() {
+        findings.good(ACCOUNTS, "we see which tokens they have");
+    }
+    Ok(())
+}
+
+fn has_token(entry: &Entry) -> bool {
+    let is_there = |method: Method| !entry.values(method.token_attribute()).is_empty();
+    Method::ALL.into_iter().any(|method| is_there(method) || entry.is_a(method.token_class()))
 }
 
 /// Deletes a value that no counter has: access is checked before the value is looked for.
@@ -89,6 +142,10 @@ async fn safety_net(
         ),
     }
 }
+
+const ACCOUNTS: &str = "access to accounts";
+const RIGHTS: &str = "give us read on the accounts, their base, and their oathHOTPToken and \
+                      oathTOTPToken: countersign ldap config access";
 
 /// More than a counter of 64 bits.
 const IMPOSSIBLE: &[u8] = b"99999999999999999999";

@@ -55,7 +55,7 @@ impl Wrong {
 }
 
 /// A few of them, and how many more there are.
-fn examples(names: &[String]) -> String {
+pub(super) fn examples(names: &[String]) -> String {
     let shown = names.iter().take(EXAMPLES).cloned().collect::<Vec<_>>().join("; ");
     match names.len().saturating_sub(EXAMPLES) {
         0 => shown,
@@ -88,6 +88,15 @@ impl Population {
             self.parameters.len()
         );
         match (self.accounts.len(), self.tokens.len()) {
+            (0, 1..) => findings.error(
+                "entries",
+                format!(
+                    "{count}: we see no account that has a token, so all are let in by their \
+                     password alone"
+                ),
+                "give us read on oathHOTPToken and oathTOTPToken of the accounts: countersign ldap \
+                 config access; or correct directory.account.base",
+            ),
             (0, _) | (_, 0) => findings.warning(
                 "entries",
                 count,
