@@ -29,5 +29,7 @@ pub(super) fn store(config: &Config, vault: &Vault) -> Result<Arc<dyn Store>, St
     let local = Arc::new(Embedded::open(&config.store, vault.key_id())?);
     let Some(directory) = &config.directory else { return Ok(local) };
     let site = config.site.clone();
-    Ok(Arc::new(DirectoryStore::new(directory, site, local, Arc::new(SystemClock))?))
+    let store = DirectoryStore::new(directory, site, local, Arc::new(SystemClock))?;
+    store.greet();
+    Ok(Arc::new(store))
 }

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use countersign_core::ldap::mapping::PlainSecrets;
+use countersign_core::{domain::account::Account, ldap::mapping::PlainSecrets};
 
 use super::Findings;
 use crate::{
@@ -98,6 +98,23 @@ fn examine_back_sock(back_sock: &BackSockSettings, findings: &mut Findings) {
     examine_socket_users(&back_sock.socket.path, &back_sock.socket.users, findings);
 }
 
+/// With the embedded store slapd asks about the names that its pattern admits; who has another
+/// one binds by the password alone. What `countersign ldap config` writes admits these.
+pub(super) fn examine_name(config: &Config, account: &Account, findings: &mut Findings) {
+    let is_usual = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    if config.back_sock.is_none()
+        || config.directory.is_some()
+        || account.name.bytes().all(is_usual)
+    {
+        return;
+    }
+    findings.warning(
+        &format!("account {}", account.name),
+        "the usual pattern of slapd's overlay does not admit this name: then slapd does not ask about it, and lets it in by the password alone",
+        "widen olcOvSocketDNpat (`countersign ldap config overlay --names`), or rename the account",
+    );
+}
+
 fn examine_socket_users(path: &Path, users: &[u32], findings: &mut Findings) {
     if users.is_empty() {
         findings.warning(
@@ -165,6 +182,25 @@ mod tests {
         has(&found, Grade::Good, "back-sock", "ou=a,dc=x");
         has(&found, Grade::Good, "back-sock", "by slapd");
         has(&found, Grade::Warning, "back-sock.socket-users", "only root");
+    }
+
+    #[test]
+    fn names_that_slapd_does_not_ask_about_are_a_warning() {
+        let home = tempfile::tempdir().unwrap();
+        let file = home.path().join("countersign.toml");
+        let text = format!(
+            "master-key = \"k\"\nstore = \"s\"\naudit-log = \"a\"\ncontrol-socket = \"c\"\n{BACK_SOCK}\
+             password = \"directory\"\nhand-back-url = \"ldapi:///l\"\nlogin-attribute = \"uid\"\n"
+        );
+        std::fs::write(&file, text).unwrap();
+        let config = Config::load(&file).unwrap();
+        let count = |name: &str| {
+            let id = countersign_core::domain::id::AccountId::from_bytes([1; 16]);
+            let mut findings = Findings::default();
+            examine_name(&config, &Account::new(id, name.into()), &mut findings);
+            findings.into_vec().len()
+        };
+        assert_eq!([count("alice.b-2_c"), count("o'brien"), count("jürgen")], [0, 1, 1]);
     }
 
     #[test]

@@ -156,6 +156,7 @@ async fn examine_remote(config: &Config, store: &Embedded, findings: &mut Findin
         let Some(last) = page.last() else { break };
         after = Some(last.id);
         for account in &page {
+            ldap::examine_name(config, account, findings);
             if let Authentication::Upstream(name) = &account.authentication
                 && !known(name)
             {

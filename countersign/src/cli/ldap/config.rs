@@ -1,6 +1,9 @@
 //! `countersign ldap config`: what slapd should have so that it asks Countersign.
 
-use std::fmt::Write;
+use std::{
+    fmt::Write as _,
+    io::{self, Write as _},
+};
 
 use clap::{Args, ValueEnum};
 use nix::unistd::{Gid, Group, User};
@@ -92,9 +95,13 @@ impl Config {
             beside_slapo_otp: self.beside_slapo_otp,
             ..self.naming.options(&config)
         };
+        let is_root = options.user.1 == Some(0);
         let mut parts = write(&Wanted::of(&config, options)?);
         parts
             .retain(|part| self.parts.is_empty() || self.parts.iter().any(|name| name.names(part)));
+        if is_root && parts.iter().any(|part| part.name == Name::Identity) {
+            let _ = writeln!(io::stderr().lock(), "{ROOT}");
+        }
         output::show(context.json, &parts, |parts| text(parts))?;
         Ok(Exit::Success)
     }
@@ -162,6 +169,10 @@ fn text(parts: &[Part]) -> String {
     }
     text
 }
+
+const ROOT: &str = "\
+warning: the daemon's user is root. slapd will know root over ldapi as the daemon, and root will
+no longer administer slapd by `-Y EXTERNAL`. Give the daemon a user of its own: --user NAME";
 
 const EXAMPLES: &str = "\
 Examples:

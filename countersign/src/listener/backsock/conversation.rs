@@ -1,6 +1,10 @@
 //! One connection: what slapd asks, and what that leads to.
 
-use std::{mem::MaybeUninit, sync::Arc, time::Duration};
+use std::{
+    mem::MaybeUninit,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
 
 use countersign_core::wire::backsock::{
     Answer, Bind, Compare, Request, RequestError, RequestReader, ResultCode,
@@ -23,6 +27,8 @@ pub(super) struct Desk<H> {
     rules: Rules,
     handler: Arc<H>,
     places: Arc<Semaphore>,
+    /// When the operator was told of a user who may not ask.
+    told: Mutex<Option<Instant>>,
     pub(super) tasks: TaskTracker,
 }
 
@@ -36,7 +42,7 @@ enum Unread {
 impl<H: Handler> Desk<H> {
     pub(super) fn new(rules: Rules, handler: Arc<H>) -> Self {
         let places = Arc::new(Semaphore::new(rules.max_requests));
-        Self { rules, handler, places, tasks: TaskTracker::new() }
+        Self { rules, handler, places, told: Mutex::default(), tasks: TaskTracker::new() }
     }
 
     /// From the preamble to the end. Whatever goes wrong, slapd gets an answer, because it
@@ -90,10 +96,22 @@ impl<H: Handler> Desk<H> {
     fn admits(&self, stream: &UnixStream) -> bool {
         let user = stream.peer_cred().map(|credentials| credentials.uid());
         let admitted = user.as_ref().is_ok_and(|user| may_connect(*user, &self.rules.users));
-        if !admitted {
-            tracing::debug!(?user, "this user may not ask what slapd asks");
+        if let (false, Ok(user)) = (admitted, &user) {
+            self.complain_of(*user);
         }
         admitted
+    }
+
+    /// Told once a minute: slapd asks at every bind.
+    fn complain_of(&self, user: u32) {
+        let (now, mut told) = (Instant::now(), self.told.lock().expect("nobody panics with this"));
+        if told.is_none_or(|last| now.duration_since(last) >= TOLD_AGAIN) {
+            *told = Some(now);
+            tracing::warn!(
+                user,
+                "this user may not ask on the socket of slapd; if slapd runs as this one, name it in back-sock.socket-users"
+            );
+        }
     }
 
     async fn bind(&self, bind: Bind) -> Answer {
@@ -167,6 +185,7 @@ impl From<RequestError> for Unread {
     }
 }
 
+const TOLD_AGAIN: Duration = Duration::from_secs(60);
 /// A writer that pauses for so long has nothing more to say.
 const QUIET: Duration = Duration::from_millis(200);
 /// More than what slapd writes at once, so that an end inside of it is seen as such.

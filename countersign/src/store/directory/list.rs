@@ -63,7 +63,13 @@ impl DirectoryStore {
             // Of an entry that is a token of both kinds the one with a counter is listed.
             let method = entry.as_ref().and_then(|entry| token::methods(entry).next());
             if let (Some(entry), Some(method)) = (entry, method) {
-                entries.push(token::read(&entry, method, &self.mapping.token)?);
+                match token::read(&entry, method, &self.mapping.token) {
+                    Ok(token) => entries.push(token),
+                    // One that makes no sense is no reason to show none of the others.
+                    Err(error) => {
+                        tracing::warn!(dn, %error, "a token is not listed; `countersign ldap check` says more");
+                    }
+                }
             }
         }
         let holders = self.holders(&entries).await?;

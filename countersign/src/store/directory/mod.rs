@@ -129,6 +129,17 @@ impl DirectoryStore {
         &self.directory
     }
 
+    /// Asks the directory who we are, so that one that cannot be reached is known from the start.
+    pub fn greet(&self) {
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let directory = self.directory.clone();
+        runtime.spawn(async move {
+            if let Err(error) = directory.who_am_i().await {
+                tracing::error!(%error, "nobody can log on until this is mended");
+            }
+        });
+    }
+
     fn refused(&self, what: &str) -> Answer<'_, ()> {
         let cause = format!(
             "the directory {} keeps it; change it there, by the directory's own tools",
