@@ -1,6 +1,11 @@
 //! Connections to directory servers that others speak over: TCP, TLS, StartTLS, a UNIX socket.
 
-use std::{io, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    io,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use countersign_core::wire::ldap::{
     extended::{START_TLS, request},
@@ -20,6 +25,7 @@ use super::tls::{ClientError, client_config, explain, roots_of};
 use crate::{
     certificate::{self, FileError},
     config::{ldap_proxy::LdapServerSettings, server_url::ServerUrl},
+    log::Seldom,
 };
 
 /// A connection, however it is protected.
@@ -33,6 +39,7 @@ pub struct LdapServer {
     connector: TlsConnector,
     start_tls: bool,
     time_limit: Duration,
+    told: Seldom,
 }
 
 /// Operator: the settings of a directory server that cannot be used.
@@ -78,6 +85,7 @@ impl LdapServer {
             connector: TlsConnector::from(Arc::new(client_config(roots, None, ALL_VERSIONS)?)),
             start_tls: settings.start_tls,
             time_limit: settings.time_limit,
+            told: Seldom::default(),
         })
     }
 
@@ -95,7 +103,11 @@ impl LdapServer {
                 Err(_) => io::Error::new(io::ErrorKind::TimedOut, "no answer in time"),
             };
             let server = address.to_string();
-            tracing::debug!(server, %cause, "a directory server cannot be reached");
+            if self.told.is_due(Instant::now()) {
+                tracing::warn!(server, %cause, "a directory server cannot be reached");
+            } else {
+                tracing::debug!(server, %cause, "a directory server cannot be reached");
+            }
             last = Some(Unreachable { server, cause });
         }
         Err(last.expect("the config has an address"))

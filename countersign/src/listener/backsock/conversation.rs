@@ -2,7 +2,7 @@
 
 use std::{
     mem::MaybeUninit,
-    sync::{Arc, Mutex},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -20,7 +20,7 @@ use tokio_util::task::TaskTracker;
 use zeroize::Zeroizing;
 
 use super::{Handler, door::finish, guard::Connection, rules::Rules};
-use crate::listener::unix::may_connect;
+use crate::{listener::unix::may_connect, log::Seldom};
 
 /// What every connection needs.
 pub(super) struct Desk<H> {
@@ -28,7 +28,7 @@ pub(super) struct Desk<H> {
     handler: Arc<H>,
     places: Arc<Semaphore>,
     /// When the operator was told of a user who may not ask.
-    told: Mutex<Option<Instant>>,
+    told: Seldom,
     pub(super) tasks: TaskTracker,
 }
 
@@ -42,7 +42,7 @@ enum Unread {
 impl<H: Handler> Desk<H> {
     pub(super) fn new(rules: Rules, handler: Arc<H>) -> Self {
         let places = Arc::new(Semaphore::new(rules.max_requests));
-        Self { rules, handler, places, told: Mutex::default(), tasks: TaskTracker::new() }
+        Self { rules, handler, places, told: Seldom::default(), tasks: TaskTracker::new() }
     }
 
     /// From the preamble to the end. Whatever goes wrong, slapd gets an answer, because it
@@ -104,9 +104,7 @@ impl<H: Handler> Desk<H> {
 
     /// Told once a minute: slapd asks at every bind.
     fn complain_of(&self, user: u32) {
-        let (now, mut told) = (Instant::now(), self.told.lock().expect("nobody panics with this"));
-        if told.is_none_or(|last| now.duration_since(last) >= TOLD_AGAIN) {
-            *told = Some(now);
+        if self.told.is_due(Instant::now()) {
             tracing::warn!(
                 user,
                 "this user may not ask on the socket of slapd; if slapd runs as this one, name it in back-sock.socket-users"
@@ -185,7 +183,6 @@ impl From<RequestError> for Unread {
     }
 }
 
-const TOLD_AGAIN: Duration = Duration::from_secs(60);
 /// A writer that pauses for so long has nothing more to say.
 const QUIET: Duration = Duration::from_millis(200);
 /// More than what slapd writes at once, so that an end inside of it is seen as such.
