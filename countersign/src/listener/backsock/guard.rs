@@ -69,7 +69,9 @@ impl Guard {
                 Ok(lifeline) => drop(self.kept.spawn(keep(stream, lifeline))),
                 Err(error) => {
                     tracing::debug!(%error, "a connection of slapd was not passed on");
-                    self.kept.spawn(refuse(stream, ResultCode::BUSY));
+                    let is_full = error.kind() == io::ErrorKind::WouldBlock;
+                    let code = if is_full { ResultCode::BUSY } else { ResultCode::UNAVAILABLE };
+                    self.kept.spawn(refuse(stream, code));
                 }
             }
         }
@@ -180,7 +182,7 @@ mod tests {
         drop(intake);
         assert_eq!(read(slapd).await, "RESULT\ncode: 80\ncode: 52\n\n");
         let late = UnixStream::connect(&path).await.unwrap();
-        assert_eq!(read(late).await, "RESULT\ncode: 80\ncode: 51\n\n", "nobody takes it");
+        assert_eq!(read(late).await, "RESULT\ncode: 80\ncode: 52\n\n", "nobody takes it");
     }
 
     #[tokio::test]

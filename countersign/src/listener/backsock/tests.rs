@@ -277,7 +277,7 @@ async fn at_the_end_what_is_under_way_is_answered_and_nothing_new_is_taken() {
     assert_eq!(answer.await.unwrap(), "code: 0\n\n");
     listening.serving.await.unwrap();
     let late = UnixStream::connect(&path).await.unwrap();
-    assert_eq!(read(late).await, "RESULT\ncode: 80\ncode: 51\n\n", "nobody takes it any more");
+    assert_eq!(read(late).await, "RESULT\ncode: 80\ncode: 52\n\n", "nobody takes it any more");
 }
 
 #[tokio::test]
