@@ -199,7 +199,9 @@ fn summary(plan: &Plan, applied: bool) -> String {
             "Entries that would change: {count}; secrets are encrypted to {}. Nothing was changed: --apply does it.",
             plan.key
         ),
-        (true, count) if done == count => writeln!(text, "Entries that were changed: {count}."),
+        (true, count) if done == count => {
+            writeln!(text, "Entries that were changed: {done} of {count}.")
+        }
         (true, count) => writeln!(
             text,
             "Entries that were changed: {done} of {count}. ERROR: {} were not; run this again when the cause is gone.",
