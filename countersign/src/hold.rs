@@ -128,8 +128,7 @@ impl Holder {
 
     fn start(&self, mut command: Command) -> io::Result<(Child, Socket, Guard)> {
         let ((ours, theirs), (guard, intake)) = (rights::channel()?, rights::channel()?);
-        let place = (&*self.place.path, &self.place.socket);
-        handing::hand_over(&ours, place, &intake, &self.others)?;
+        handing::hand_over(&ours, &self.place, &intake, &self.others)?;
         command.stdin(Stdio::from(OwnedFd::from(theirs)));
         Ok((command.spawn()?, ours, Guard::new(guard, self.kept.clone())?))
     }

@@ -13,6 +13,7 @@ use std::{
 
 use socket2::Socket;
 
+use super::Place;
 use crate::listener::{
     inherited::Inherited,
     rights::{receive, send},
@@ -24,6 +25,8 @@ pub(super) struct Handed {
     pub(super) path: Vec<u8>,
     /// The socket that listens there; the worker is to use it only when the holder is gone.
     pub(super) socket: Socket,
+    /// Whether the service manager has that socket, too.
+    pub(super) is_lent: bool,
     /// Where connections come from.
     pub(super) intake: Socket,
     /// Sockets of other listeners.
@@ -34,11 +37,15 @@ pub(super) struct Handed {
 /// others.
 pub(super) fn hand_over(
     channel: &Socket,
-    (path, socket): (&Path, &Socket),
+    place: &Place,
     intake: &Socket,
     others: &Inherited,
 ) -> io::Result<()> {
-    send(channel, path.as_os_str().as_bytes(), &[socket.as_fd(), intake.as_fd()])?;
+    let path = place.path.as_os_str().as_bytes();
+    send(channel, path, &[place.socket.as_fd(), intake.as_fd()])?;
+    if place.is_lent {
+        send(channel, LENT, &[])?;
+    }
     for other in others.sockets() {
         send(channel, OTHER, &[other.as_fd()])?;
     }
@@ -49,16 +56,17 @@ pub(super) fn hand_over(
 pub(super) fn take_over(channel: impl AsFd) -> io::Result<Handed> {
     let (path, descriptors) = receive(channel.as_fd())?;
     let [socket, intake] = <[OwnedFd; 2]>::try_from(descriptors).map_err(|_| nothing())?;
-    let mut others = Vec::new();
+    let (mut is_lent, mut others) = (false, Vec::new());
     loop {
         let (text, descriptors) = receive(channel.as_fd())?;
         match (text.as_slice(), <[OwnedFd; 1]>::try_from(descriptors)) {
             (OTHER, Ok([other])) => others.push(other.into()),
+            (LENT, Err(none)) if none.is_empty() => is_lent = true,
             (END, Err(none)) if none.is_empty() => break,
             _ => return Err(nothing()),
         }
     }
-    Ok(Handed { path, socket: socket.into(), intake: intake.into(), others })
+    Ok(Handed { path, socket: socket.into(), is_lent, intake: intake.into(), others })
 }
 
 /// A path as it was sent.
@@ -71,6 +79,7 @@ fn nothing() -> io::Error {
 }
 
 const OTHER: &[u8] = b"+";
+const LENT: &[u8] = b"lent";
 const END: &[u8] = b".";
 
 #[cfg(test)]
@@ -92,8 +101,10 @@ mod tests {
         );
         let ((ours, theirs), (intake, _)) = (channel().unwrap(), channel().unwrap());
         let others = Inherited::from(vec![other]);
-        hand_over(&ours, (&path, &socket.into()), &intake, &others).unwrap();
+        let place = Place { is_lent: true, ..Place::new(socket.into(), path.clone()) };
+        hand_over(&ours, &place, &intake, &others).unwrap();
         let handed = take_over(&theirs).unwrap();
+        assert!(handed.is_lent);
         assert_eq!(path_of(&handed.path), path);
         assert_eq!(handed.socket.local_addr().unwrap().as_pathname(), Some(&*path));
         assert!(handed.socket.is_listener().unwrap() && handed.others.len() == 1);

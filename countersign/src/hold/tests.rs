@@ -135,8 +135,7 @@ async fn a_worker_gets_the_sockets_and_sees_the_end_of_its_holder() {
     let holder = Holder::bind(&settings, Inherited::default()).unwrap();
     let ((ours, theirs), (_guard, intake)) =
         (rights::channel().unwrap(), rights::channel().unwrap());
-    let place = (&*holder.place.path, &holder.place.socket);
-    handing::hand_over(&ours, place, &intake, &Inherited::default()).unwrap();
+    handing::hand_over(&ours, &holder.place, &intake, &Inherited::default()).unwrap();
     let (mut inherited, held) = Held::take(theirs).unwrap();
     assert!(inherited.take_intake().is_some() && inherited.left() == 0);
     assert!(timeout(Duration::ZERO, held.lost()).await.is_err(), "the holder lives");
@@ -155,10 +154,26 @@ async fn a_worker_that_ends_before_its_holder_leaves_the_socket_alone() {
     let settings = settings(directory.path());
     let holder = Holder::bind(&settings, Inherited::default()).unwrap();
     let ((ours, theirs), (_, intake)) = (rights::channel().unwrap(), rights::channel().unwrap());
-    let place = (&*holder.place.path, &holder.place.socket);
-    handing::hand_over(&ours, place, &intake, &Inherited::default()).unwrap();
+    handing::hand_over(&ours, &holder.place, &intake, &Inherited::default()).unwrap();
     let (inherited, held) = Held::take(theirs).unwrap();
     held.end().await;
     drop(inherited);
     assert!(UnixStream::connect(&settings.path).is_ok());
+}
+
+/// systemd has it still, and starts the next daemon on it.
+#[tokio::test]
+async fn a_worker_whose_holder_is_gone_leaves_a_lent_socket_open() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = settings(directory.path());
+    let mut holder = Holder::bind(&settings, Inherited::default()).unwrap();
+    holder.place.is_lent = true;
+    let managers = holder.place.socket.try_clone().unwrap();
+    let ((ours, theirs), (_, intake)) = (rights::channel().unwrap(), rights::channel().unwrap());
+    handing::hand_over(&ours, &holder.place, &intake, &Inherited::default()).unwrap();
+    let (inherited, held) = Held::take(theirs).unwrap();
+    drop((holder, ours, inherited));
+    held.end().await;
+    assert!(UnixStream::connect(&settings.path).is_ok(), "the path and the socket are there");
+    assert!(managers.accept().is_ok(), "and who has the socket takes connections");
 }

@@ -29,8 +29,8 @@ impl Held {
     }
 
     pub(super) fn take(channel: Socket) -> io::Result<(Inherited, Self)> {
-        let Handed { path, socket, intake, others } = handing::take_over(&channel)?;
-        let place = Place::new(socket, handing::path_of(&path).to_owned());
+        let Handed { path, socket, is_lent, intake, others } = handing::take_over(&channel)?;
+        let place = Place { is_lent, ..Place::new(socket, handing::path_of(&path).to_owned()) };
         let mut inherited = Inherited::from(others);
         inherited.add_intake(intake);
         Ok((inherited, Self { channel, place }))
